@@ -1,0 +1,1 @@
+"""The engine cell: Ray, Ray Serve and vLLM on one node."""

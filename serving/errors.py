@@ -1,0 +1,130 @@
+"""The one error tree of the serving package; it knows HTTP statuses, not how a response is written.
+
+TidegateError
+├── SettingsError                 a setting is wrong: names the key and the fix, stops the start
+├── EngineStartError              a cell did not become ready
+└── RequestError                  ends one request; carries everything the client may see
+    ├── InvalidRequest      400   invalid_request_error, names `param`
+    ├── BodyTooLarge        413
+    ├── Unauthenticated     401
+    ├── Forbidden           403
+    ├── NotFound            404   unknown route, model or id
+    ├── MethodNotAllowed    405
+    ├── RateLimited         429   with Retry-After
+    ├── EngineRefused       4xx   the engine's own verdict on the request, passed on
+    ├── EngineFailed        502   no engine gave a usable answer
+    ├── NoEngine            503   with Retry-After
+    ├── EngineTimeout       504
+    └── InternalError       500   a bug of ours; says nothing
+"""
+
+from __future__ import annotations
+
+
+class TidegateError(Exception):
+    """Base of everything raised on purpose."""
+
+
+class SettingsError(TidegateError):
+    """A setting is wrong. `key` is its dotted name, e.g. `front.port`."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"{key}: {message}")
+        self.key = key
+
+
+class EngineStartError(TidegateError):
+    """A cell did not become ready; the message says what to do."""
+
+
+class RequestError(TidegateError):
+    """Ends one request. `message` is written for the client; internals never enter it."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    retry_after_seconds: int | None = None
+    should_retry: bool | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequest(RequestError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class BodyTooLarge(InvalidRequest):
+    status = 413
+    code = "request_too_large"
+
+
+class Unauthenticated(RequestError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(RequestError):
+    status = 403
+    type = "permission_error"
+
+
+class NotFound(InvalidRequest):
+    status = 404
+
+
+class MethodNotAllowed(InvalidRequest):
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class RateLimited(RequestError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class EngineRefused(InvalidRequest):
+    def __init__(self, message: str, *, status: int, param: str | None, code: str | None) -> None:
+        super().__init__(message, param=param, code=code)
+        self.status = status
+
+
+class EngineFailed(RequestError):
+    status = 502
+    type = "api_error"
+    code = "engine_failed"
+
+
+class NoEngine(RequestError):
+    status = 503
+    type = "overloaded_error"
+    code = "no_engine_available"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class EngineTimeout(RequestError):
+    status = 504
+    type = "api_error"
+    code = "engine_timeout"
+
+
+class InternalError(RequestError):
+    pass

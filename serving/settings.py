@@ -1,0 +1,138 @@
+"""Every setting of Tidegate as one frozen tree; it knows shapes and defaults, not where values come from.
+
+`settings_sources.load` fills it from the command line, the environment and one YAML file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """A branch of the tree: frozen, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DrainSettings(Part):
+    """The four drain time-outs of a cell; each must be greater than the one before it."""
+
+    stream_seconds: Seconds = Field(120, description="Longest stream that a drain waits for.")
+    replica_seconds: Seconds = Field(130, description="Ray Serve's graceful shutdown of one replica.")
+    node_seconds: Seconds = Field(140, description="Ray's graceful drain of the node.")
+    grace_seconds: Seconds = Field(150, description="The pod's terminationGracePeriodSeconds; SIGKILL comes after it.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DrainSettings:
+        names = list(type(self).model_fields)
+        for earlier, later in zip(names, names[1:], strict=False):
+            if not getattr(self, earlier) < getattr(self, later):
+                raise ValueError(f"{later} must be greater than {earlier}, or streams are cut while draining")
+        return self
+
+
+class CpuSettings(Part):
+    """How vLLM uses a machine without a GPU."""
+
+    omp_threads: Count = Field(1, description="OpenMP threads of one engine.")
+    kv_cache_gib: Count = Field(1, description="KV-cache space of one engine, GiB.")
+
+
+class EngineSettings(Part):
+    """One engine cell: Ray, Ray Serve and the vLLM replicas in it."""
+
+    model: str | None = Field(None, description="Hub id or folder of the model. Unset: a small one for this machine.")
+    served_model_name: str | None = Field(None, description="Name that clients use. Unset: the model's own name.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where an NVIDIA GPU is seen.")
+    dtype: str = Field("auto", description="Weights' data type, as vLLM's --dtype.")
+    max_model_len: Count | None = Field(None, description="Context length, tokens. Unset: the model's own.")
+    tensor_parallel_size: Count = Field(1, description="GPUs that share each layer.")
+    pipeline_parallel_size: Count = Field(1, description="Stages that the layers are split over.")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
+    enable_prefix_caching: bool = Field(True, description="Reuse the KV blocks of shared prompt prefixes.")
+    quantization: str | None = Field(None, description="Quantisation method, as vLLM's --quantization.")
+    lora_modules: dict[str, str] = Field({}, description="LoRA adapters: served name to folder or hub id.")
+    vllm_flags: dict[str, Any] = Field({}, description="Any further vLLM server flag by its name without dashes.")
+    replicas: Count = Field(1, description="vLLM replicas in the cell, each on its own port.")
+    host: str = Field("127.0.0.1", description="Address that the replicas' ports are reached at from the front tier.")
+    port: Port = Field(30000, description="Port of the first replica; further replicas take the next ones.")
+    max_ongoing_requests: Count = Field(1000, description="Requests that one replica accepts at once.")
+    health_check_period_seconds: Seconds = Field(1, description="How often Serve asks the replica for its health.")
+    start_timeout_seconds: Seconds = Field(1800, description="How long a cell may take to become ready.")
+    cpu: CpuSettings = CpuSettings()
+    drain: DrainSettings = DrainSettings()
+
+
+class LimitSettings(Part):
+    """What one request may ask for; more is a 400 that names the parameter."""
+
+    body_bytes: Count = Field(16 * 1024 * 1024, description="Request body, bytes.")
+    head_bytes: Count = Field(64 * 1024, description="Request line and headers, bytes.")
+    messages: Count = Field(2048, description="Messages, or input items, of one request.")
+    prompts: Count = Field(128, description="Prompts of one completions or embeddings request.")
+    choices: Count = Field(8, description="n, best_of.")
+    json_depth: Count = Field(64, description="Nesting of the request body.")
+    stops: Count = Field(16, description="Stop strings.")
+    logit_bias: Count = Field(300, description="Entries of logit_bias.")
+    logprobs: Count = Field(20, description="logprobs, top_logprobs, prompt_logprobs.")
+    tools: Count = Field(128, description="Tools.")
+    output_tokens: Count = Field(131072, description="max_tokens, max_completion_tokens, max_output_tokens.")
+    allow_chat_template: bool = Field(False, description="Let clients pass chat_template and chat_template_kwargs.")
+    media_hosts: tuple[str, ...] = Field((), description="Hosts that media URLs may name; data: URLs always may.")
+    extra_fields: tuple[str, ...] = Field((), description="Further body fields to pass on to the engine.")
+
+
+class TimeoutSettings(Part):
+    """How long the front tier waits, and for what."""
+
+    connect_seconds: Seconds = Field(2, description="TCP connection to an engine.")
+    first_byte_seconds: Seconds = Field(300, description="From sending a request to the engine's first byte.")
+    idle_seconds: Seconds = Field(120, description="Silence of an engine in the middle of a stream.")
+    total_seconds: Seconds = Field(3600, description="One request from its arrival to its last byte.")
+    head_seconds: Seconds = Field(30, description="A client's request, from its first to its last byte.")
+    write_seconds: Seconds = Field(60, description="A client that reads nothing while data waits for it.")
+    keep_alive_seconds: Seconds = Field(75, description="An idle client connection.")
+    engine_keep_alive_seconds: Seconds = Field(4, description="An idle engine connection; below vLLM's own 5 s.")
+
+
+class RetrySettings(Part):
+    """Attempts before the first byte; none is made after it."""
+
+    attempts: Count = Field(3, description="Engines tried for one request.")
+    budget_ratio: float = Field(0.2, ge=0, le=1, description="Retries allowed per request, over all requests.")
+    cooldown_seconds: Seconds = Field(1, description="How long an engine that failed is asked last.")
+
+
+class FrontSettings(Part):
+    """One replica of the front tier."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on for clients.")
+    port: Port = Field(8000, description="Port for clients.")
+    admin_host: str = Field("127.0.0.1", description="Address to listen on for probes, metrics and admin.")
+    admin_port: Port = Field(9000, description="Port for probes, metrics and admin.")
+    engines: tuple[str, ...] = Field((), description="Base URLs of engines, or of any OpenAI-compatible server.")
+    ray_serve: str | None = Field(None, description="Dashboard URL of a Ray Serve whose replicas are the engines.")
+    engine_poll_seconds: Seconds = Field(2, description="How often engines are asked for their models.")
+    api_keys: tuple[str, ...] = Field((), description="Keys with full access, in plain text. Prefer keys_file.")
+    keys_file: str | None = Field(None, description="YAML file of keys with team, models and limits.")
+    heartbeat_seconds: Seconds = Field(10, description="Silence after which a stream gets an SSE comment.")
+    drain_seconds: Seconds = Field(150, description="How long a stopping front waits for its streams.")
+    drain_delay_seconds: float = Field(0, ge=0, description="Not ready, still serving, before it stops accepting.")
+    cache_salt_secret: str | None = Field(None, description="Secret for the per-tenant cache salt. Unset: random.")
+    request_log: bool = Field(True, description="One JSON line per request on standard output.")
+    limits: LimitSettings = LimitSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    retry: RetrySettings = RetrySettings()
+
+
+class Settings(Part):
+    """The whole tree."""
+
+    engine: EngineSettings = EngineSettings()
+    front: FrontSettings = FrontSettings()
