@@ -1,0 +1,137 @@
+"""One load on one side, and what it cost the side; it does not know which side it loads or what is good."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import chat_request
+from bench.processes import BenchError
+from bench.sides import KEY, Side
+
+LOAD_CORE = 1
+WRK = shutil.which("wrk")
+_LUA = Path(__file__).with_name("post.lua")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One load of one side. `cpu_us` is per JSON request, or per relayed write of a stream."""
+
+    cpu_us: float
+    per_second: float
+    p50_ms: float
+    ttft_p50_ms: float
+    peak_rss_mib: float
+    errors: int
+    first_error: str = ""
+
+
+@dataclass(frozen=True)
+class Json:
+    """Requests that do not stream, in a closed loop for some seconds."""
+
+    connections: int
+    seconds: float
+
+    def run(self, side: Side) -> Sample:
+        """Load the side by wrk."""
+        if WRK is None:
+            raise BenchError("wrk is missing: apt-get install wrk")
+        environ = {"BENCH_BODY": chat_request.small(16).decode(), "BENCH_KEY": KEY}
+        url = f"http://127.0.0.1:{side.port}/v1/chat/completions"
+        options = ["-t1", f"-c{self.connections}", f"-d{self.seconds:g}s", "-s", str(_LUA)]
+        before = side.child.cpu_seconds()
+        output = _run_pinned([WRK, *options, url], environ)
+        cpu_seconds = side.child.cpu_seconds() - before
+        seen = json.loads(output.rpartition("SUMMARY ")[2])
+        return Sample(
+            cpu_us=cpu_seconds / max(1, seen["requests"]) * 1e6,
+            per_second=seen["requests"] / seen["seconds"],
+            p50_ms=seen["p50_us"] / 1000,
+            ttft_p50_ms=0.0,
+            peak_rss_mib=side.child.rss_mib(),
+            errors=seen["errors"],
+        )
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Streams of `tokens` events, `delay_ms` apart, each connection taking the next when one has ended.
+
+    The first ones are spread over `ramp_ms`, as clients that connect one after another. All at once would let a front
+    relay many events in one turn of its loop and make its TTFT a queue's; evenly over time would be no engine's way,
+    which ends a step for all its sequences together.
+    """
+
+    connections: int
+    requests: int
+    tokens: int
+    delay_ms: int
+    ramp_ms: int
+
+    def run(self, side: Side) -> Sample:
+        """Load the side by the stream client. A client read that holds several events counts as one write."""
+        side.child.reset_peak()
+        before = side.child.cpu_seconds()
+        timing = ["--tokens", self.tokens, "--delay-ms", self.delay_ms, "--ramp-ms", self.ramp_ms]
+        seen = run_stream_client(side.port, self.connections, self.requests, [str(text) for text in timing])
+        cpu_seconds = side.child.cpu_seconds() - before
+        return Sample(
+            cpu_us=cpu_seconds / max(1, seen["reads"]) * 1e6,
+            per_second=seen["events"] / seen["seconds"],
+            p50_ms=seen["durations_ms_p50"],
+            ttft_p50_ms=seen["ttft_ms_p50"],
+            peak_rss_mib=side.child.peak_rss_mib(),
+            errors=self.requests - seen["completed"],
+            first_error=seen["first_error"],
+        )
+
+
+def run_stream_client(port: int, connections: int, requests: int, more: Sequence[str]) -> dict[str, Any]:
+    """The client's summary; see `stream_client.Tally`."""
+    options = {"port": port, "key": KEY, "connections": connections, "requests": requests}
+    flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    output = _run_pinned([sys.executable, "-m", "bench.stream_client", *flags, *more], {})
+    seen: dict[str, Any] = json.loads(output)
+    return seen
+
+
+def median(samples: Iterable[Sample]) -> Sample:
+    """The median of every figure over the rounds; errors are added up."""
+    all_rounds = list(samples)
+
+    def of(figure: Callable[[Sample], float]) -> float:
+        return statistics.median(figure(sample) for sample in all_rounds)
+
+    return Sample(
+        cpu_us=of(lambda sample: sample.cpu_us),
+        per_second=of(lambda sample: sample.per_second),
+        p50_ms=of(lambda sample: sample.p50_ms),
+        ttft_p50_ms=of(lambda sample: sample.ttft_p50_ms),
+        peak_rss_mib=of(lambda sample: sample.peak_rss_mib),
+        errors=sum(sample.errors for sample in all_rounds),
+        first_error=next((sample.first_error for sample in all_rounds if sample.first_error), ""),
+    )
+
+
+def _run_pinned(command: Sequence[str], environ: dict[str, str]) -> str:
+    done = subprocess.run(
+        ["taskset", "-c", str(LOAD_CORE), *command],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"{command[0]} failed: {done.stderr[-1000:]}")
+    return done.stdout
