@@ -1,4 +1,4 @@
-"""The options every command with settings shares, and the way from parsed arguments to the tree; it knows no command."""
+"""The options that commands with settings share, and the way from arguments to the tree; it knows no command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_settings_options(parser: argparse.ArgumentParser) -> None:
         dest="assignments",
         action="append",
         default=[],
-        help="any setting by its dotted key, e.g. front.heartbeat_seconds=5; repeatable, `tidegate settings` lists them",
+        help="any setting by its dotted key, e.g. front.port=8080; repeatable, see `tidegate settings`",
     )
 
 
@@ -58,7 +58,7 @@ def _assigned(assignments: Iterable[str]) -> tuple[dict[str, str], dict[str, Any
 
 
 def _entry_value(key: str, text: str, known: set[str]) -> Any:
-    """The value of `engine.vllm_flags.max-num-seqs` and the like; a key below no mapping is left to `load`'s verdict."""
+    """The value of one entry of a mapping, e.g. `engine.vllm_flags.max-num-seqs`; `load` judges any other key."""
     import yaml
 
     from serving.errors import SettingsError

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from serving.settings import Settings
 
 # Values that a terminal, a log or a pasted bug report must not show.
-_SECRET = frozenset({"front.api_keys", "front.cache_salt_secret"})
+_SECRET_ENDINGS = ("_key", "_keys", "_secret")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _rows(settings: Settings) -> Iterator[Row]:
         value: Any = settings
         for name in key.split("."):
             value = getattr(value, name)
-        if key in _SECRET and value:
+        if key.endswith(_SECRET_ENDINGS) and value:
             value = "(set, not shown)"
         yield Row(key, value, default, variable(key), description)
 

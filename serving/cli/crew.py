@@ -1,0 +1,111 @@
+"""The running processes of one `tidegate up`: starts them, tells what they do, keeps them running, stops them.
+
+What they are and how they are configured, `household` decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from serving.cli.child import Child
+from serving.cli.household import Household, Member
+from serving.cli.probe import get
+from serving.cli.progress import Progress
+from serving.cli.state import StateFolder
+from serving.cli.supervisor import KeptRunning, how_it_ended, stop
+from serving.errors import EngineStartError, SettingsError
+
+_OURS = "tidegate: "
+_ERROR = f"{_OURS}error: "
+
+
+class Worker:
+    """One member as a process."""
+
+    def __init__(self, member: Member, folder: StateFolder) -> None:
+        file = folder.settings(member.name, yaml.safe_dump(member.settings.model_dump(mode="json")))
+        arguments = [member.command, "--config", str(file)]
+        self.child = Child(member.name, arguments, folder.log(member.name), member.environ)
+        self.kept = KeptRunning(self.child)
+        self.ready = False
+        self._ready_urls = member.ready_urls
+
+    def ask_whether_ready(self) -> bool:
+        """True when it has become ready just now."""
+        self.ready = all((answer := get(url)) and answer.status == 200 for url in self._ready_urls)
+        return self.ready
+
+
+class Crew:
+    """The front and the cells."""
+
+    def __init__(self, household: Household, folder: StateFolder, progress: Progress) -> None:
+        self.logs: Path = folder.folder
+        self._front = Worker(household.front, folder)
+        self._cells = [Worker(cell, folder) for cell in household.cells]
+        self._progress = progress
+
+    @property
+    def _workers(self) -> list[Worker]:
+        return [self._front, *self._cells]
+
+    def start(self) -> None:
+        """The front along with the cells, so that a wrong setting of either shows before a model is loaded."""
+        for worker in self._workers:
+            worker.kept.start(time.monotonic())
+
+    def ready(self) -> bool:
+        """One look at the start. Raises what the first member that gave up said."""
+        for worker in self._workers:
+            self._relay(worker)
+            if worker.child.exit_status is not None:
+                raise _gave_up(worker.child)
+            if not worker.ready and worker.ask_whether_ready() and worker is not self._front:
+                self._progress.say(f"{worker.child.name} is ready")
+        waiting = [worker.child.name for worker in self._cells if not worker.ready]
+        self._progress.tick(f"waiting for {' and '.join(waiting) or 'the front'}")
+        return all(worker.ready for worker in self._workers)
+
+    def keep_running(self) -> None:
+        """One look at everything that runs: restart what died, say when it is back."""
+        for worker in self._workers:
+            if worker.child.exit_status is not None:
+                worker.ready = False
+            elif not worker.ready and worker.ask_whether_ready():
+                self._progress.say(f"{worker.child.name} is ready again")
+            worker.kept.check(time.monotonic(), self._progress.say)
+
+    def stop_front(self, limit_seconds: float, hurry: Callable[[], bool]) -> None:
+        self._stop([self._front], limit_seconds, hurry)
+
+    def stop_cells(self, limit_seconds: float, hurry: Callable[[], bool]) -> None:
+        self._stop(self._cells, limit_seconds, hurry)
+
+    def _stop(self, workers: list[Worker], limit_seconds: float, hurry: Callable[[], bool]) -> None:
+        children = [worker.child for worker in workers if worker.child.exit_status is None]
+        if children:
+            self._progress.say(f"draining {' and '.join(child.name for child in children)}")
+        for name in stop(children, limit_seconds, hurry):
+            self._progress.say(f"{name} did not end in time and was killed")
+
+    def _relay(self, worker: Worker) -> None:
+        for line in worker.child.new_lines():
+            if line.startswith(_OURS) and not line.startswith(_ERROR):
+                self._progress.say(f"{worker.child.name}: {line.removeprefix(_OURS)}")
+
+
+def _gave_up(child: Child) -> Exception:
+    """What a member that ended during the start said: its own error line, else the end of its log."""
+    lines = child.tail()
+    said = next((line for line in reversed(lines) if line.startswith(_ERROR)), None)
+    if said and child.exit_status == 2:
+        key, _, message = said.removeprefix(_ERROR).partition(": ")
+        return SettingsError(key, message)
+    if said:
+        return EngineStartError(f"{said.removeprefix(_ERROR)} (log: {child.log})")
+    ending = how_it_ended(child.exit_status)
+    return EngineStartError("\n".join([f"{child.name} ended with {ending}; the end of {child.log}:", *lines]))

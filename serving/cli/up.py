@@ -1,0 +1,153 @@
+"""`tidegate up`: everything on this machine, kept running until told to stop.
+
+It tells the story; `household` decides what runs, `supervisor` and `child` run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from serving.cli.front import add_listen_options, listen_overrides, with_fixed_ports
+from serving.cli.options import Subparsers, add_settings_options, settings_from
+
+if TYPE_CHECKING:
+    from serving.cli.crew import Crew
+    from serving.cli.household import Household
+    from serving.cli.ready import Ready
+
+_TICK_SECONDS = 0.25
+_KILL_MARGIN_SECONDS = 5.0
+
+
+def add(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "up",
+        help="run everything on this machine: engine cells and a front",
+        description="Run engine cells and a front on this machine. Ctrl-C drains and stops them, twice stops at once.",
+    )
+    add_settings_options(parser)
+    parser.add_argument("--model", help="hub id or folder of the model (default: a small one for this machine)")
+    parser.add_argument("--served-model-name", metavar="NAME", help="name that clients use (default: the model's)")
+    parser.add_argument("--engines", metavar="N", type=_count, default=1, help="engine cells (default: 1)")
+    add_listen_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON line on standard output once ready")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from serving.cli.crew import Crew
+    from serving.cli.household import plan
+    from serving.cli.progress import Progress
+    from serving.cli.state import state_of
+    from serving.front.keys import mint
+
+    overrides = {
+        **listen_overrides(args),
+        "engine.model": args.model,
+        "engine.served_model_name": args.served_model_name,
+    }
+    settings = with_fixed_ports(settings_from(args, overrides))
+    household = plan(settings, args.engines, os.environ, mint)
+    progress = Progress(sys.stderr)
+    with StopSignals() as stopping, state_of(settings.front.port, os.environ) as folder:
+        crew = Crew(household, folder, progress)
+        try:
+            crew.start()
+            while not stopping.requested and not crew.ready():
+                time.sleep(_TICK_SECONDS)
+            if not stopping.requested:
+                ready = _endpoint(household)
+                folder.announce(ready)
+                if _talks_nonsense(household):
+                    progress.say("this model is tiny and random: it talks nonsense; name a real one with --model")
+                print(ready.line() if args.json else _greeting(ready, crew), flush=True)
+            while not stopping.requested:
+                crew.keep_running()
+                time.sleep(_TICK_SECONDS)
+        finally:
+            _stop(crew, household, stopping)
+    return 0
+
+
+class StopSignals:
+    """Counts the signals that mean stop, while entered: the first asks to drain, the second to hurry."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._former: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        return self._count > 0
+
+    def hurry(self) -> bool:
+        return self._count > 1
+
+    def __enter__(self) -> StopSignals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._former[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+
+
+def _stop(crew: Crew, household: Household, stopping: StopSignals) -> None:
+    """The front first, so that no stream loses its engine while it is drained."""
+    front = household.front.settings.front
+    drain = household.cells[0].settings.engine.drain
+    crew.stop_front(front.drain_delay_seconds + front.drain_seconds + _KILL_MARGIN_SECONDS, stopping.hurry)
+    crew.stop_cells(drain.grace_seconds, stopping.hurry)
+
+
+def _endpoint(household: Household) -> Ready:
+    from serving.cli.household import replica_urls
+    from serving.cli.probe import first_model
+    from serving.cli.ready import Ready, urls
+
+    front = household.front.settings.front
+    key = next(iter(front.api_keys), None)
+    model = first_model(f"{replica_urls(household.cells[0].settings)[0]}/v1", None)
+    return Ready(*urls(front), key, model)
+
+
+def _talks_nonsense(household: Household) -> bool:
+    """vLLM lists a model with its folder, which says whether it is ours of random weights."""
+    from pathlib import Path
+
+    from serving.cli.household import replica_urls
+    from serving.cli.probe import models
+    from serving.engine.tiny import is_tiny_model
+
+    listed = models(f"{replica_urls(household.cells[0].settings)[0]}/v1", None)
+    return any(is_tiny_model(Path(str(model.get("root")))) for model in listed)
+
+
+def _greeting(ready: Ready, crew: Crew) -> str:
+    return f"""
+  base URL   {ready.base_url}
+  key        {ready.api_key or "one of front.keys_file"}
+  model      {ready.model}
+  admin      {ready.admin_url}  (/readyz, /metrics)
+  logs       {crew.logs}
+
+{ready.curl()}
+
+Ctrl-C stops everything; `tidegate chat` in another terminal talks to it.
+"""
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
