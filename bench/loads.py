@@ -17,7 +17,7 @@ from bench import chat_request
 from bench.processes import BenchError
 from bench.sides import KEY, Side
 
-LOAD_CORE = 1
+LOAD_CORE = "1"
 WRK = shutil.which("wrk")
 _LUA = Path(__file__).with_name("post.lua")
 
@@ -50,7 +50,7 @@ class Json:
         url = f"http://127.0.0.1:{side.port}/v1/chat/completions"
         options = ["-t1", f"-c{self.connections}", f"-d{self.seconds:g}s", "-s", str(_LUA)]
         before = side.child.cpu_seconds()
-        output = _run_pinned([WRK, *options, url], environ)
+        output = _run_pinned([WRK, *options, url], environ, LOAD_CORE)
         cpu_seconds = side.child.cpu_seconds() - before
         seen = json.loads(output.rpartition("SUMMARY ")[2])
         return Sample(
@@ -83,7 +83,7 @@ class Streams:
         side.child.reset_peak()
         before = side.child.cpu_seconds()
         timing = ["--tokens", self.tokens, "--delay-ms", self.delay_ms, "--ramp-ms", self.ramp_ms]
-        seen = run_stream_client(side.port, self.connections, self.requests, [str(text) for text in timing])
+        seen = run_stream_client(side.port, self.connections, self.requests, [str(text) for text in timing], LOAD_CORE)
         cpu_seconds = side.child.cpu_seconds() - before
         return Sample(
             cpu_us=cpu_seconds / max(1, seen["reads"]) * 1e6,
@@ -96,11 +96,11 @@ class Streams:
         )
 
 
-def run_stream_client(port: int, connections: int, requests: int, more: Sequence[str]) -> dict[str, Any]:
-    """The client's summary; see `stream_client.Tally`."""
+def run_stream_client(port: int, connections: int, requests: int, more: Sequence[str], cores: str) -> dict[str, Any]:
+    """The client's summary, see `stream_client.Tally`, when it ran on `cores`."""
     options = {"port": port, "key": KEY, "connections": connections, "requests": requests}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    output = _run_pinned([sys.executable, "-m", "bench.stream_client", *flags, *more], {})
+    output = _run_pinned([sys.executable, "-m", "bench.stream_client", *flags, *more], {}, cores)
     seen: dict[str, Any] = json.loads(output)
     return seen
 
@@ -123,9 +123,9 @@ def median(samples: Iterable[Sample]) -> Sample:
     )
 
 
-def _run_pinned(command: Sequence[str], environ: dict[str, str]) -> str:
+def _run_pinned(command: Sequence[str], environ: dict[str, str], cores: str) -> str:
     done = subprocess.run(
-        ["taskset", "-c", str(LOAD_CORE), *command],
+        ["taskset", "-c", cores, *command],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,

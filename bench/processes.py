@@ -17,7 +17,7 @@ from pathlib import Path
 
 RUN_FOLDER = Path(".run/bench")
 _PR_SET_PDEATHSIG = 1
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 30.0
 
 
 class BenchError(Exception):
@@ -53,8 +53,9 @@ class Child:
     def check_alive(self) -> None:
         """Raise with the end of its log when it has ended."""
         if self.process.poll() is not None:
-            end = self.log.read_text(errors="replace")[-2000:]
-            raise BenchError(f"{self.name} ended with {self.process.returncode}; the end of {self.log}:\n{end}")
+            end = self.log.read_text(errors="replace").strip()[-2000:]
+            reason = end.rpartition("\n")[2]
+            raise BenchError(f"exit status {self.process.returncode}: {reason}\nThe end of {self.log}:\n{end}")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,6 @@ KEY = "tg_bench_key_that_is_long_enough_0123456789"
 FRONT_CORE = 0
 MOCK_CORE = 1
 TIDEGATE = Path(sys.executable).with_name("tidegate")
-_START_SECONDS = 60.0
 _NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 _NGINX_CONF = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx-error.log error;
@@ -49,9 +49,10 @@ class Launch:
     version: str
     command: tuple[str, ...]
     port: int
-    core: int = FRONT_CORE
+    core: int | None = FRONT_CORE
     environ: dict[str, str] = field(default_factory=dict)
     ready_url: str = ""
+    start_limit_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def started(launch: Launch) -> Iterator[Side]:
     begun = time.monotonic()
     with running(launch.name, launch.command, launch.core, launch.environ) as child:
         if launch.ready_url:
-            wait_until(lambda: answers(launch.ready_url), child, _START_SECONDS)
+            wait_until(lambda: answers(launch.ready_url), child, launch.start_limit_seconds)
         url, body = f"http://127.0.0.1:{launch.port}/v1/chat/completions", chat_request.small(16)
-        wait_until(lambda: answers(url, body, KEY), child, _START_SECONDS)
+        wait_until(lambda: answers(url, body, KEY), child, launch.start_limit_seconds)
         start_seconds = time.monotonic() - begun
         yield Side(launch.name, launch.version, child, launch.port, start_seconds, child.rss_mib())
 
@@ -91,7 +92,7 @@ def fronts(engine_port: int) -> tuple[list[Launch], list[str]]:
     makers: dict[str, Callable[[int], Launch]] = {
         "nginx": _nginx,
         "vllm-router": _vllm_router,
-        "tidegate": _tidegate,
+        "tidegate": tidegate,
         "tidegate + request log": _tidegate_logging,
     }
     found, missing = [], []
@@ -127,7 +128,8 @@ def _vllm_router(engine_port: int) -> Launch:
     return Launch("vllm-router", router_venv.VERSION, (str(program), *flags), port)
 
 
-def _tidegate(engine_port: int) -> Launch:
+def tidegate(engine_port: int) -> Launch:
+    """Our front, with its request log off as the others' are."""
     if not TIDEGATE.exists():
         raise BenchError("pip install -e . (no tidegate program beside this Python)")
     port, admin_port = free_port(), free_port()
@@ -144,12 +146,5 @@ def _tidegate(engine_port: int) -> Launch:
 
 
 def _tidegate_logging(engine_port: int) -> Launch:
-    quiet = _tidegate(engine_port)
-    return Launch(
-        "tidegate + request log",
-        quiet.version,
-        quiet.command,
-        quiet.port,
-        environ={"TIDEGATE_FRONT__REQUEST_LOG": "true"},
-        ready_url=quiet.ready_url,
-    )
+    environ = {"TIDEGATE_FRONT__REQUEST_LOG": "true"}
+    return dataclasses.replace(tidegate(engine_port), name="tidegate + request log", environ=environ)
