@@ -166,7 +166,6 @@ async def serve(host: str, port: int, model: str) -> None:
     engine = Engine(model)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(engine), host, port, backlog=4096)
-    gc.freeze()
     async with server:
         await server.serve_forever()
 
@@ -178,6 +177,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=18100)
     parser.add_argument("--model", default="tiny")
     options = parser.parse_args()
+    gc.freeze()
     uvloop.run(serve(options.host, options.port, options.model))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import chat_request, router_venv
 from bench.processes import RUN_FOLDER, BenchError, Child, answers, free_port, running, wait_until
 
-KEY = "tg_bench_key_that_is_long_enough_0123456789"
+KEY = "bench-4f9c2d7ab81e60535f0e9a7c4d21b386"
 FRONT_CORE = 0
 MOCK_CORE = 1
 TIDEGATE = Path(sys.executable).with_name("tidegate")

@@ -121,8 +121,6 @@ async def load(port: int, connections: int, requests: list[bytes], ramp_seconds:
     """
     tally, todo = Tally(), iter(requests)
     slots = [await _connect(port, todo, tally) for _ in range(connections)]
-    gc.freeze()
-    gc.disable()
     started = time.perf_counter()
     step = ramp_seconds / connections
     await asyncio.gather(*(_keep_busy(port, slot, todo, tally, step * i) for i, slot in enumerate(slots)))
@@ -173,6 +171,7 @@ def main() -> None:
         salts = (f"{options.salt}.{number}" for number in range(options.requests))
         bodies = [chat_request.distinct(salt, 30, options.tokens) for salt in salts]
     encoded = [chat_request.encode(body, options.key) for body in bodies]
+    gc.disable()
     summary = uvloop.run(load(options.port, options.connections, encoded, options.ramp_ms / 1000))
     print(orjson.dumps(summary).decode())
 
