@@ -3,9 +3,14 @@
 TidegateError
 ├── SettingsError                 a setting is wrong: names the key and the fix, stops the start
 ├── EngineStartError              a cell did not become ready
+├── UpstreamError                 one attempt at one engine failed; never seen by a client
+│   ├── Unreachable               no connection: nothing was sent
+│   ├── Lost                      the connection broke, or what came back is not HTTP
+│   └── Silent                    nothing came back in time
 └── RequestError                  ends one request; carries everything the client may see
     ├── InvalidRequest      400   invalid_request_error, names `param`
     ├── BodyTooLarge        413
+    ├── HeadTooLarge        431
     ├── Unauthenticated     401
     ├── Forbidden           403
     ├── NotFound            404   unknown route, model or id
@@ -15,7 +20,9 @@ TidegateError
     ├── EngineFailed        502   no engine gave a usable answer
     ├── NoEngine            503   with Retry-After
     ├── EngineTimeout       504
-    └── InternalError       500   a bug of ours; says nothing
+    ├── InternalError       500   a bug of ours; says nothing
+    ├── ShuttingDown        503   this front stops before the request could end
+    └── ClientLeft          499   the client closed its connection; written to the log only
 """
 
 from __future__ import annotations
@@ -37,6 +44,22 @@ class EngineStartError(TidegateError):
     """A cell did not become ready; the message says what to do."""
 
 
+class UpstreamError(TidegateError):
+    """One attempt at one engine failed."""
+
+
+class Unreachable(UpstreamError):
+    pass
+
+
+class Lost(UpstreamError):
+    pass
+
+
+class Silent(UpstreamError):
+    pass
+
+
 class RequestError(TidegateError):
     """Ends one request. `message` is written for the client; internals never enter it."""
 
@@ -45,6 +68,7 @@ class RequestError(TidegateError):
     code: str | None = None
     retry_after_seconds: int | None = None
     should_retry: bool | None = None
+    headers: bytes = b""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -62,6 +86,11 @@ class InvalidRequest(RequestError):
 class BodyTooLarge(InvalidRequest):
     status = 413
     code = "request_too_large"
+
+
+class HeadTooLarge(InvalidRequest):
+    status = 431
+    code = "head_too_large"
 
 
 class Unauthenticated(RequestError):
@@ -128,3 +157,15 @@ class EngineTimeout(RequestError):
 
 class InternalError(RequestError):
     pass
+
+
+class ShuttingDown(RequestError):
+    status = 503
+    type = "overloaded_error"
+    code = "shutting_down"
+    retry_after_seconds = 1
+
+
+class ClientLeft(RequestError):
+    status = 499
+    code = "client_left"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,7 +32,7 @@ class DrainSettings(Part):
     @model_validator(mode="after")
     def _ordered(self) -> DrainSettings:
         names = list(type(self).model_fields)
-        for earlier, later in zip(names, names[1:], strict=False):
+        for earlier, later in itertools.pairwise(names):
             if not getattr(self, earlier) < getattr(self, later):
                 raise ValueError(f"{later} must be greater than {earlier}, or streams are cut while draining")
         return self
@@ -64,6 +65,7 @@ class EngineSettings(Part):
     port: Port = Field(30000, description="Port of the first replica; further replicas take the next ones.")
     max_ongoing_requests: Count = Field(1000, description="Requests that one replica accepts at once.")
     health_check_period_seconds: Seconds = Field(1, description="How often Serve asks the replica for its health.")
+    dashboard_port: Port | None = Field(None, description="Port of Ray's dashboard (about 0.6 GB). Unset: none.")
     start_timeout_seconds: Seconds = Field(1800, description="How long a cell may take to become ready.")
     cpu: CpuSettings = CpuSettings()
     drain: DrainSettings = DrainSettings()
@@ -119,6 +121,7 @@ class FrontSettings(Part):
     engines: tuple[str, ...] = Field((), description="Base URLs of engines, or of any OpenAI-compatible server.")
     ray_serve: str | None = Field(None, description="Dashboard URL of a Ray Serve whose replicas are the engines.")
     engine_poll_seconds: Seconds = Field(2, description="How often engines are asked for their models.")
+    engine_api_key: str | None = Field(None, description="Bearer token for the engines, where they ask for one.")
     api_keys: tuple[str, ...] = Field((), description="Keys with full access, in plain text. Prefer keys_file.")
     keys_file: str | None = Field(None, description="YAML file of keys with team, models and limits.")
     heartbeat_seconds: Seconds = Field(10, description="Silence after which a stream gets an SSE comment.")

@@ -1,0 +1,117 @@
+"""Keeps the snapshot of engines current: asks each address for its models, and a Ray Serve for the addresses.
+
+An engine that does not answer keeps the models that it told last, so that its requests fail over instead of getting a
+404; one that never answered has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+
+from serving.adapters.engine_http import EnginePool
+from serving.adapters.ray_serve_targets import APPLICATIONS_PATH, targets
+from serving.errors import SettingsError, UpstreamError
+from serving.front.route import Endpoint
+
+_log = logging.getLogger("tidegate.engines")
+
+
+class Snapshot(Protocol):
+    """Takes over what the directory found."""
+
+    def __call__(self, endpoints: tuple[Endpoint, ...]) -> None: ...
+
+
+class EngineDirectory:
+    """Polls every `period` seconds until it is cancelled."""
+
+    def __init__(
+        self,
+        pool: EnginePool,
+        urls: tuple[str, ...],
+        ray_serve: str | None,
+        period: float,
+        publish: Snapshot,
+    ) -> None:
+        self._pool = pool
+        self._urls = urls
+        self._ray_serve = parse_url("front.ray_serve", ray_serve) if ray_serve else None
+        self._period = period
+        self._publish = publish
+        self._known: dict[str, Endpoint] = {url: parse_url("front.engines", url) for url in urls}
+
+    async def run(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._period)
+
+    async def refresh(self) -> None:
+        """Ask all engines once."""
+        if self._ray_serve is not None:
+            await self._discover(self._ray_serve)
+        asked = list(self._known.items())
+        answers = await asyncio.gather(*(self._ask(endpoint) for _, endpoint in asked))
+        self._known = {url: answer for (url, _), answer in zip(asked, answers, strict=True)}
+        self._publish(tuple(self._known.values()))
+
+    async def _discover(self, dashboard: Endpoint) -> None:
+        body = await self._get(dashboard, APPLICATIONS_PATH)
+        if body is None:
+            return
+        found = targets(body)
+        self._known = {url: self._known.get(url) or parse_url("front.ray_serve", url) for url in (*self._urls, *found)}
+
+    async def _ask(self, endpoint: Endpoint) -> Endpoint:
+        body = await self._get(endpoint, "/v1/models")
+        cards = _cards(body)
+        if cards is None:
+            return endpoint
+        models = {card["id"]: int(card.get("max_model_len") or 0) for card in cards}
+        if models != endpoint.models:
+            _log.info("engine %s serves %s", endpoint.id, ", ".join(models) or "nothing")
+        is_vllm = any(card.get("owned_by") == "vllm" for card in cards)
+        return Endpoint(
+            endpoint.id, endpoint.scheme, endpoint.host, endpoint.port, endpoint.path, models, is_vllm=is_vllm
+        )
+
+    async def _get(self, endpoint: Endpoint, path: str) -> bytes | None:
+        reply = self._pool.get(endpoint, path)
+        try:
+            async with asyncio.timeout(self._period * 2):
+                await reply.ready()
+        except (UpstreamError, TimeoutError):
+            return None
+        finally:
+            reply.abort()
+        return reply.body if reply.status == 200 else None
+
+
+def parse_url(key: str, url: str) -> Endpoint:
+    """`http://host:port[/path]`, with or without a final `/v1`. Raises `SettingsError` naming `key`."""
+    try:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(key, f"{url!r} is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(key, f"{url!r} must look like http://host:port")
+    path = parts.path.rstrip("/").removesuffix("/v1")
+    port = port or (443 if parts.scheme == "https" else 80)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return Endpoint(f"{host}:{port}", parts.scheme, parts.hostname, port, path)
+
+
+def _cards(body: bytes | None) -> list[dict[str, Any]] | None:
+    try:
+        content = orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+    cards = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(cards, list):
+        return None
+    return [card for card in cards if isinstance(card, dict) and isinstance(card.get("id"), str)]

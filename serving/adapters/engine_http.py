@@ -1,0 +1,174 @@
+"""The pooled HTTP/1.1 client for engines: one `EngineReply` per request over kept-alive connections.
+
+It knows bytes, time-outs and connections; what an answer means, and whether to ask elsewhere, is for the flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving.adapters.engine_connection import EngineConnection
+from serving.adapters.engine_reply import EngineReply
+from serving.errors import Lost, Silent, Unreachable
+
+# A kept-alive connection that breaks this soon was closed by the engine before our request came.
+_STALE_SECONDS = 0.5
+
+
+Clock = Callable[[], float]
+
+
+class Address(Protocol):
+    """Where an engine is."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def scheme(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def path(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Time-outs, seconds."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    keep_alive: float
+
+
+class EnginePool:
+    """Owns every connection to every engine, by address."""
+
+    def __init__(self, clock: Clock, patience: Patience, loop: asyncio.AbstractEventLoop, api_key: str | None) -> None:
+        self._clock = clock
+        self._patience = patience
+        self._loop = loop
+        self._authorization = b"authorization: Bearer %b\r\n" % api_key.encode() if api_key else b""
+        self._hosts: dict[str, HostPool] = {}
+
+    def send(self, endpoint: Address, path: str, request_id: str, body: bytes, *, stream: bool) -> EngineReply:
+        """POST a JSON body; the reply is filled as bytes come. Never raises: a failure is the reply's."""
+        head = (
+            b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
+            b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n"
+        ) % (
+            (endpoint.path + path).encode(),
+            endpoint.id.encode(),
+            request_id.encode(),
+            self._authorization,
+            len(body),
+        )
+        return self._host(endpoint).start(EngineReply(head + body, self._loop, wants_stream=stream))
+
+    def get(self, endpoint: Address, path: str) -> EngineReply:
+        """GET a path, whole."""
+        head = b"GET %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (
+            (endpoint.path + path).encode(),
+            endpoint.id.encode(),
+            self._authorization,
+        )
+        return self._host(endpoint).start(EngineReply(head, self._loop, wants_stream=False))
+
+    def tick(self) -> None:
+        """Called every now and then: end what waited too long."""
+        now = self._clock()
+        for host in list(self._hosts.values()):
+            host.tick(now)
+
+    def close(self) -> None:
+        for host in self._hosts.values():
+            host.close()
+
+    def _host(self, endpoint: Address) -> HostPool:
+        key = f"{endpoint.scheme}://{endpoint.id}"
+        host = self._hosts.get(key)
+        if host is None:
+            host = self._hosts[key] = HostPool(endpoint, self._clock, self._patience, self._loop)
+        return host
+
+
+class HostPool:
+    """The connections to one engine; the last one released is the first one used again."""
+
+    def __init__(self, address: Address, clock: Clock, patience: Patience, loop: asyncio.AbstractEventLoop) -> None:
+        self._address = address
+        self._clock = clock
+        self._patience = patience
+        self._loop = loop
+        self._idle: list[EngineConnection] = []
+        self._all: set[EngineConnection] = set()
+        self._tls = ssl.create_default_context() if address.scheme == "https" else None
+
+    def start(self, reply: EngineReply) -> EngineReply:
+        oldest = self._clock() - self._patience.keep_alive
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable and connection.last_at > oldest:
+                connection.start(reply)
+                return reply
+            connection.close()
+        self._connect(reply)
+        return reply
+
+    def tick(self, now: float) -> None:
+        for connection in list(self._all):
+            reply, silence = connection.reply, now - connection.last_at
+            if reply is None or reply.discarded:
+                if silence > self._patience.keep_alive:
+                    connection.close()
+            elif not reply.paused and silence > (self._patience.idle if reply.received else self._patience.first_byte):
+                reply.fail(Silent("no bytes in time"))
+                connection.close()
+
+    def close(self) -> None:
+        for connection in list(self._all):
+            connection.close()
+
+    def made(self, connection: EngineConnection) -> None:
+        self._all.add(connection)
+
+    def released(self, connection: EngineConnection) -> None:
+        self._idle.append(connection)
+
+    def lost(self, connection: EngineConnection, reply: EngineReply | None) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if reply is None or reply.discarded:
+            return
+        was_stale = connection.uses > 1 and self._clock() - connection.last_at < _STALE_SECONDS
+        if was_stale and not reply.received:
+            self._connect(reply)
+        else:
+            reply.fail(Lost("connection lost"))
+
+    def _connect(self, reply: EngineReply) -> None:
+        reply.connecting = self._loop.create_task(self._open(reply))
+
+    async def _open(self, reply: EngineReply) -> None:
+        address = self._address
+        try:
+            async with asyncio.timeout(self._patience.connect):
+                _, connection = await self._loop.create_connection(
+                    lambda: EngineConnection(self._clock, self), address.host, address.port, ssl=self._tls
+                )
+        except (OSError, TimeoutError) as error:
+            reply.fail(Unreachable(type(error).__name__))
+            return
+        reply.connecting = None
+        connection.start(reply)

@@ -1,0 +1,155 @@
+"""One engine's answer while it comes in: holds bytes until somebody takes them; it knows no socket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from serving.errors import Lost, UpstreamError
+
+_BUFFER_BYTES = 256 * 1024
+_LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+class Sink(Protocol):
+    """Takes a stream's bytes as they come."""
+
+    def feed(self, piece: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def lost(self, error: UpstreamError) -> None: ...
+
+
+class Source(Protocol):
+    """The connection that bytes come from."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class EngineReply:
+    """`request` is the bytes that ask for it. A stream is ready at its first bytes, anything else when whole."""
+
+    def __init__(self, request: bytes, loop: asyncio.AbstractEventLoop, *, wants_stream: bool) -> None:
+        self.request = request
+        self.status = 0
+        self.is_stream = False
+        self.retry_after: str | None = None
+        self.first_at = 0.0
+        self.received = False
+        self.discarded = False
+        self.paused = False
+        self.source: Source | None = None
+        self.connecting: asyncio.Task[None] | None = None
+        self._loop = loop
+        self._wants_stream = wants_stream
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        self._is_ready = False
+        self._ended = False
+        self._error: UpstreamError | None = None
+
+    @property
+    def body(self) -> bytes:
+        """What has come and was not taken."""
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    async def ready(self) -> None:
+        """Wait for the first bytes of a stream with status 200, else for the whole answer. Raises `UpstreamError`."""
+        if not self._is_ready:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if self._error is not None:
+            raise self._error
+
+    def attach(self, sink: Sink) -> None:
+        """Hand over what has come, and from now on everything at once."""
+        pieces, self._pieces = self._pieces, []
+        self._sink = sink
+        self._size = 0
+        self.resume()
+        for piece in pieces:
+            sink.feed(piece)
+        if self._error is not None:
+            sink.lost(self._error)
+        elif self._ended:
+            sink.end()
+
+    def pause(self) -> None:
+        if not self.paused:
+            self.paused = True
+            if self.source is not None:
+                self.source.pause()
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            if self.source is not None:
+                self.source.resume()
+
+    def discard(self) -> None:
+        """The rest does not matter; the connection may be used again once it has come."""
+        self.discarded = True
+        self._sink = None
+        self.resume()
+
+    def abort(self) -> None:
+        """Make the engine stop: nothing more is wanted."""
+        self.discarded = True
+        self._sink = None
+        if self.connecting is not None:
+            self.connecting.cancel()
+        if self.source is not None and not self._ended:
+            self.source.close()
+
+    # From the connection.
+
+    def head(self, status: int, content_type: bytes, at: float) -> None:
+        self.status = status
+        self.first_at = at
+        self.is_stream = status == 200 and content_type.startswith(b"text/event-stream")
+
+    def feed(self, piece: bytes, at: float) -> None:
+        if self._sink is not None:
+            self._sink.feed(piece)
+        elif not self.discarded:
+            self._hold(piece, at)
+
+    def end(self) -> None:
+        self._ended = True
+        self._make_ready()
+        if self._sink is not None:
+            self._sink.end()
+
+    def fail(self, error: UpstreamError) -> None:
+        if self._ended or self._error is not None:
+            return
+        self._error = error
+        self._make_ready()
+        if self._sink is not None:
+            self._sink.lost(error)
+
+    def _hold(self, piece: bytes, at: float) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self.is_stream and self._wants_stream:
+            if not self._is_ready:
+                self.first_at = at
+                self._make_ready()
+            if self._size > _BUFFER_BYTES:
+                self.pause()
+        elif self._size > _LARGEST_ANSWER:
+            self.fail(Lost("answer too large"))
+            self.abort()
+
+    def _make_ready(self) -> None:
+        if not self._is_ready:
+            self._is_ready = True
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)

@@ -1,0 +1,65 @@
+"""The admin port: probes, metrics and the engines as this front sees them; never on the clients' port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from starlette.responses import JSONResponse, Response
+
+from serving.front.api import add_health, answer_errors
+from serving.front.route import Fleet
+from serving.metrics import gauge
+
+
+def create(
+    registry: CollectorRegistry, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str]
+) -> FastAPI:
+    """`/livez`, `/readyz`, `/metrics`, `/admin/engines`."""
+    app = FastAPI(title="Tidegate admin", docs_url=None, redoc_url=None, openapi_url=None)
+    answer_errors(app, new_id)
+    add_health(app, is_ready)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/admin/engines")
+    async def engines() -> Response:
+        return JSONResponse(
+            {
+                "engines": [
+                    {
+                        "id": endpoint.id,
+                        "url": endpoint.url,
+                        "models": endpoint.models,
+                        "in_flight": fleet.in_flight(endpoint),
+                        "suspect": fleet.is_suspect(endpoint),
+                    }
+                    for endpoint in fleet.endpoints
+                ]
+            }
+        )
+
+    return app
+
+
+def gauges(fleet: Fleet, in_flight: Callable[[], int], is_ready: Callable[[], bool]) -> Iterator[Metric]:
+    """What is true at the moment of a scrape."""
+    yield gauge("requests_in_flight", "Generation requests being answered.", {(): in_flight()})
+    yield gauge("ready", "1 while this front takes new requests.", {(): float(is_ready())})
+    yield gauge(
+        "engine_requests_in_flight",
+        "Requests that this front has at an engine.",
+        {(endpoint.id,): fleet.in_flight(endpoint) for endpoint in fleet.endpoints},
+        ("engine",),
+    )
+    yield gauge(
+        "engine_suspect",
+        "1 while an engine that failed is asked last.",
+        {(endpoint.id,): float(fleet.is_suspect(endpoint)) for endpoint in fleet.endpoints},
+        ("engine",),
+    )

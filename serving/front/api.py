@@ -1,0 +1,87 @@
+"""The cold routes for clients, as a FastAPI app: models, health, and an OpenAI-shaped error for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from serving.errors import InternalError, MethodNotAllowed, NotFound, RequestError
+from serving.front.auth import Auth
+from serving.front.dialect import ROUTES, openai_error
+from serving.front.route import Fleet
+
+
+def create(auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str]) -> FastAPI:
+    """The app that uvicorn gets whatever the hot path does not take."""
+    app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, openapi_url=None)
+    answer_errors(app, new_id)
+    add_health(app, is_ready)
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> Response:
+        auth.identify(raw_headers(request))
+        cards = [_card(name, endpoint.models[name]) for name, endpoint in fleet.models().items()]
+        return JSONResponse({"object": "list", "data": cards})
+
+    @app.get("/v1/models/{model:path}")
+    async def one_model(model: str, request: Request) -> Response:
+        auth.identify(raw_headers(request))
+        endpoint = fleet.models().get(model)
+        if endpoint is None:
+            raise NotFound(f"The model `{model}` does not exist here.", param="model", code="model_not_found")
+        return JSONResponse(_card(model, endpoint.models[model]))
+
+    return app
+
+
+def add_health(app: FastAPI, is_ready: Callable[[], bool]) -> None:
+    """`/livez` and `/readyz`, without detail, for anybody."""
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        return PlainTextResponse("ok\n") if is_ready() else PlainTextResponse("not ready\n", status_code=503)
+
+
+def answer_errors(app: FastAPI, new_id: Callable[[], str]) -> None:
+    """Every error of this app in OpenAI's shape."""
+
+    def respond(error: RequestError, headers: dict[str, str] | None = None) -> Response:
+        lines = {"x-request-id": new_id(), **(headers or {})}
+        return Response(openai_error(error), error.status, lines, media_type="application/json")
+
+    @app.exception_handler(RequestError)
+    async def known(_: Request, error: RequestError) -> Response:
+        return respond(error)
+
+    @app.exception_handler(HTTPException)
+    async def from_router(request: Request, error: HTTPException) -> Response:
+        path, method = request.scope["path"], request.method
+        is_hot_route = request.scope["raw_path"] in ROUTES
+        if error.status_code == 405 or (is_hot_route and method != "POST"):
+            allow = "POST" if is_hot_route else (error.headers or {}).get("Allow", "GET")
+            wrong = MethodNotAllowed(f"{method} is not allowed for {path}: use {allow}.", allow=allow)
+            return respond(wrong, {"allow": allow})
+        return respond(NotFound(f"There is no route {method} {path}.", code="unknown_route"))
+
+    @app.exception_handler(Exception)
+    async def unknown(_: Request, __: Exception) -> Response:
+        return respond(InternalError("The server failed on this request."))
+
+
+def raw_headers(request: Request) -> dict[bytes, bytes]:
+    return dict(request.scope["headers"])
+
+
+def _card(name: str, context_length: int) -> dict[str, Any]:
+    card: dict[str, Any] = {"id": name, "object": "model", "created": 0, "owned_by": "tidegate"}
+    if context_length:
+        card["max_model_len"] = context_length
+    return card

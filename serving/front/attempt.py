@@ -1,0 +1,209 @@
+"""Step 7, attempt: candidates become `Started`, an engine's first bytes; it retries before them and never after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import orjson
+
+from serving.errors import EngineFailed, EngineRefused, EngineTimeout, Lost, NoEngine, Silent, UpstreamError
+from serving.front import wire
+from serving.front.route import Endpoint, Fleet, Lease
+from serving.front.wire import GenerationRequest
+
+_RETRY_AFTER_SECONDS = 2
+_RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# A request that broke this many engines breaks the next one too.
+_POISON_QUOTA = 2
+
+
+class Sink(Protocol):
+    """Takes a stream's bytes as they come."""
+
+    def feed(self, piece: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def lost(self, error: UpstreamError) -> None: ...
+
+
+class Reply(Protocol):
+    """An engine's answer on its way. `body` is whole for everything but a stream with status 200."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def is_stream(self) -> bool: ...
+
+    @property
+    def first_at(self) -> float: ...
+
+    async def ready(self) -> None:
+        """Wait for the first bytes of a stream, else for the whole answer. Raises `UpstreamError`."""
+
+    def attach(self, sink: Sink) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """Sends one POST to one engine."""
+
+    def send(self, endpoint: Endpoint, path: str, request_id: str, body: bytes, *, stream: bool) -> Reply: ...
+
+
+class Trail(Protocol):
+    """Is told of each attempt as it happens."""
+
+    def sent(self, endpoint: Endpoint) -> None: ...
+
+    def came_back(self, outcome: str) -> None:
+        """`ok`, `refused`, an HTTP status, or the `UpstreamError` in lower case."""
+
+
+class RetryBudget:
+    """Retries over all requests: each request earns `ratio` of one, unused ones are kept up to a small burst."""
+
+    _BURST = 10.0
+
+    def __init__(self, ratio: float) -> None:
+        self._ratio = ratio
+        self._allowance = self._BURST if ratio else 0.0
+
+    def earn(self) -> None:
+        self._allowance = min(self._allowance + self._ratio, self._BURST)
+
+    def spend(self) -> bool:
+        """True when one retry is allowed; it is then counted."""
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An engine that answers. Leaving the block counts it out and, unless all was read, makes the engine stop."""
+
+    endpoint: Endpoint
+    reply: Reply
+    lease: Lease
+
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.lease.__exit__(kind, error, at)
+        if kind is None:
+            self.reply.discard()
+        else:
+            self.reply.abort()
+
+
+class Attempts:
+    """Tries engines in order until one gives usable first bytes."""
+
+    def __init__(self, upstream: Upstream, fleet: Fleet, retries: RetryBudget, limit: int) -> None:
+        self._upstream = upstream
+        self._fleet = fleet
+        self._retries = retries
+        self._limit = limit
+
+    async def start(
+        self,
+        request: GenerationRequest,
+        candidates: list[Endpoint],
+        *,
+        request_id: str,
+        cache_salt: str,
+        trail: Trail,
+    ) -> Started:
+        """Raises `EngineRefused`, `EngineFailed`, `EngineTimeout` or `NoEngine` once no attempt is left."""
+        self._retries.earn()
+        failure: UpstreamError | int = 0
+        broken = 0
+        for number, endpoint in enumerate(candidates[: self._limit], start=1):
+            if number > 1 and not self._retries.spend():
+                break
+            trail.sent(endpoint)
+            body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None)
+            reply = self._upstream.send(endpoint, request.route.path, request_id, body, stream=request.stream)
+            started = Started(endpoint, reply, self._fleet.lease(endpoint))
+            failure = await self._ready(started, request, trail)
+            if failure == 0:
+                return started
+            broken += isinstance(failure, Lost)
+            if broken >= _POISON_QUOTA:
+                break
+        raise _final(failure, broken)
+
+    async def _ready(self, started: Started, request: GenerationRequest, trail: Trail) -> UpstreamError | int:
+        """0 when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""
+        reply, endpoint = started.reply, started.endpoint
+        started.lease.__enter__()
+        usable = False
+        try:
+            await reply.ready()
+            usable = reply.status == 200 and reply.is_stream == request.stream
+        except UpstreamError as error:
+            trail.came_back(type(error).__name__.lower())
+            self._fleet.failed(endpoint)
+            return error
+        finally:
+            if not usable:
+                started.lease.__exit__(None, None, None)
+                reply.abort()
+        if usable:
+            trail.came_back("ok")
+            return 0
+        if reply.status in _RETRY_STATUSES or reply.status in (200, 401, 403):
+            trail.came_back(str(reply.status))
+            self._fleet.failed(endpoint)
+            return reply.status
+        trail.came_back("refused")
+        raise _refusal(reply.status, reply.body, request)
+
+
+def _final(failure: UpstreamError | int, broken: int) -> EngineFailed | EngineTimeout | NoEngine:
+    if isinstance(failure, Silent):
+        return EngineTimeout("The engine did not answer in time.")
+    if isinstance(failure, Lost) or (isinstance(failure, int) and failure not in (429, 503)):
+        error = EngineFailed("The engine failed before it answered.")
+        error.should_retry = False if broken >= _POISON_QUOTA else None
+        return error
+    return NoEngine("No engine can take the request now. Try again shortly.", retry_after_seconds=_RETRY_AFTER_SECONDS)
+
+
+def _refusal(status: int, body: bytes, request: GenerationRequest) -> EngineRefused:
+    """The engine's own words on a bad request, in OpenAI's shape; these speak of the client's input only."""
+    try:
+        content: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        content = None
+    error = content.get("error") if isinstance(content, dict) else None
+    if status == 404 and not isinstance(error, dict):
+        return EngineRefused(
+            f"The model `{request.model}` does not serve {request.route.path}.",
+            status=404,
+            param="model",
+            code="unsupported_route",
+        )
+    fields = error if isinstance(error, dict) else {}
+    message, param, code = (_text(fields.get(name)) for name in ("message", "param", "code"))
+    return EngineRefused(message or "The engine refused the request.", status=status, param=param, code=code)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

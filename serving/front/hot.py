@@ -1,0 +1,247 @@
+"""The hot path's place in uvicorn: generation POSTs go to the flow, everything else to the ASGI app as ever.
+
+A subclass of uvicorn's httptools protocol that knows its cycles and its pipeline; `tests/http` pins what it must keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.errors import BodyTooLarge, ClientLeft, EngineTimeout, HeadTooLarge, InvalidRequest, RequestError
+from serving.front.dialect import ROUTES, Route, openai_error
+from serving.front.eager import run
+from serving.front.exchange import Exchange, error_lines, status_line
+from serving.front.wire import Arrived
+
+# Requests that may wait on one connection before it is no longer read.
+_PIPELINED = 8
+_LINGER_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What a connection needs of the front: the flow, ids and a clock; sizes in bytes, times in seconds."""
+
+    flow: Callable[[Arrived, Exchange], Coroutine[Any, Any, None]]
+    new_id: Callable[[], str]
+    clock: Callable[[], float]
+    body_bytes: int
+    head_bytes: int
+    head_seconds: float
+    write_seconds: float
+    total_seconds: float
+    heartbeat_seconds: float
+
+
+class HotProtocol(HttpToolsProtocol):
+    """One client connection. Generation requests are `Exchange`s among uvicorn's own cycles."""
+
+    def __init__(self, edge: Edge, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._edge = edge
+        self._running: Exchange | None = None
+        self._head_size = 0
+        self._segment_size = 0
+        self._in_head = True
+        self._lingers = False
+        self._receiving_since: float | None = edge.clock()
+        self._stalled_since: float | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """A generation request is being answered."""
+        return self._running is not None
+
+    def tick(self, now: float) -> None:
+        """Called every now and then: heartbeats and time-outs."""
+        edge = self._edge
+        if self._receiving_since is not None and now - self._receiving_since > edge.head_seconds:
+            self.transport.close()
+        elif self._stalled_since is not None and now - self._stalled_since > edge.write_seconds:
+            self.transport.abort()
+        elif self._running is not None:
+            if now - self._running.at > edge.total_seconds:
+                self._running.stop(EngineTimeout("The request took longer than this server allows."))
+            self._running.heartbeat(now, edge.heartbeat_seconds)
+
+    def stop(self, error: RequestError) -> None:
+        """End the running generation with this error."""
+        if self._running is not None:
+            self._running.stop(error)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            return
+        self._unset_keepalive_if_required()
+        self._segment_size = len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._lingers = True
+            self._end_after_running()
+        except httptools.HttpParserError:
+            self._reject(InvalidRequest("This is not a valid HTTP request.", code="bad_http"))
+            return
+        if self._in_head and self._receiving_since is not None:
+            self._head_size += len(data)
+            if self._head_size > self._edge.head_bytes:
+                self._reject(HeadTooLarge("The request's headers are too large."))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_size = 0
+        self._in_head = True
+        if self._receiving_since is None:
+            self._receiving_since = self._edge.clock()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        route = self._route() if self.parser.get_method() == b"POST" else None
+        if route is None:
+            super().on_headers_complete()
+        else:
+            self._take(route)
+        if self.pipeline and len(self.pipeline) < _PIPELINED:
+            # A client that leaves is only noticed while its socket is read.
+            self.flow.resume_reading()
+
+    def on_body(self, body: bytes) -> None:
+        cycle: Any = self.cycle
+        if not isinstance(cycle, Exchange):
+            super().on_body(body)
+        elif not cycle.received_all:
+            cycle.body += body
+            if len(cycle.body) > self._edge.body_bytes:
+                self._refuse(cycle, BodyTooLarge(f"The body is larger than {self._edge.body_bytes} bytes."))
+
+    def on_message_complete(self) -> None:
+        self._receiving_since = None
+        cycle: Any = self.cycle
+        if not isinstance(cycle, Exchange):
+            super().on_message_complete()
+        elif not cycle.received_all:
+            cycle.received_all = True
+            self._run_if_next(cycle)
+
+    def on_response_complete(self) -> None:
+        done, self._running = self._running, None
+        if done is not None and not done.keep_alive:
+            self._close(lingers=done.refusal is not None)
+        following: Any = self.pipeline[-1][0] if self.pipeline else None
+        if not isinstance(following, Exchange) or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.pipeline.pop()
+        self.flow.resume_reading()
+        following.is_next = True
+        self._run_if_next(following)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled_since = self._edge.clock()
+        if self._running is not None:
+            self._running.press(True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stalled_since = None
+        if self._running is not None:
+            self._running.press(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.stop(ClientLeft("The client closed the connection."))
+        self.pipeline.clear()
+        cycle: Any = self.cycle
+        if isinstance(cycle, Exchange):
+            self.cycle = None  # type: ignore[assignment]
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def _route(self) -> Route | None:
+        route = ROUTES.get(self.url)
+        if route is None and (b"?" in self.url or self.url[:1] != b"/"):
+            route = ROUTES.get(httptools.parse_url(self.url).path)
+        return route
+
+    def _take(self, route: Route) -> None:
+        existing: Any = self.cycle
+        exchange = Exchange(
+            route,
+            self.transport,
+            self.on_response_complete,
+            http_1_1=self.parser.get_http_version() == "1.1",
+        )
+        exchange.keep_alive = exchange.keep_alive and self.parser.should_keep_alive()
+        exchange.headers = dict(self.headers)
+        exchange.expects_continue = self.expect_100_continue
+        exchange.request_id = self._edge.new_id()
+        self.cycle = exchange  # type: ignore[assignment]
+        if existing is None or existing.response_complete:
+            exchange.is_next = True
+        else:
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+            if len(self.pipeline) >= _PIPELINED:
+                self.flow.pause_reading()
+        if self._segment_size > self._edge.head_bytes and self._head_length() > self._edge.head_bytes:
+            self._refuse(exchange, HeadTooLarge("The request's headers are too large."))
+        elif int(exchange.headers.get(b"content-length", 0)) > self._edge.body_bytes:
+            self._refuse(exchange, BodyTooLarge(f"The body is larger than {self._edge.body_bytes} bytes."))
+        elif exchange.expects_continue and exchange.is_next:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _head_length(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _refuse(self, exchange: Exchange, error: RequestError) -> None:
+        exchange.refusal = error
+        exchange.received_all = True
+        exchange.keep_alive = False
+        self._run_if_next(exchange)
+
+    def _run_if_next(self, exchange: Exchange) -> None:
+        if not exchange.is_next:
+            return
+        if not exchange.received_all:
+            if exchange.expects_continue:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            return
+        self._running = exchange
+        exchange.at = self._edge.clock()
+        if exchange.refusal is not None:
+            exchange.refuse(exchange.refusal)
+            return
+        arrived = Arrived(exchange.request_id, exchange.at, exchange.route, exchange.headers, exchange.body)
+        exchange.task = run(self._edge.flow(arrived, exchange), self.loop)
+
+    def _reject(self, error: RequestError) -> None:
+        """The connection's bytes make no sense any more: answer if no answer is under way, then close."""
+        self._lingers = True
+        if self._running is not None:
+            self._end_after_running()
+            return
+        body = openai_error(error)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nconnection: close\r\n" % (
+            len(body),
+            self._edge.new_id().encode(),
+        )
+        self.transport.write(status_line(error.status) + head + error_lines(error) + b"\r\n" + body)
+        self._close(lingers=True)
+
+    def _end_after_running(self) -> None:
+        if self._running is not None:
+            self._running.keep_alive = False
+
+    def _close(self, *, lingers: bool) -> None:
+        """Close; while the client still sends, not at once, or it would lose our answer to a reset."""
+        self._lingers = True
+        if lingers and not self.transport.is_closing():
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()

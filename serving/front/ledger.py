@@ -1,0 +1,147 @@
+"""Step 9, ledger: what happened becomes metrics and one log line; it never raises and never holds prompt text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from serving.errors import ClientLeft, RequestError
+from serving.front.auth import Caller
+from serving.front.relay import Outcome
+from serving.front.route import Endpoint
+from serving.front.wire import Arrived, GenerationRequest
+from serving.metrics import FrontMetrics
+
+_ID_LENGTH = 128
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request's page in the ledger: written by the flow as it goes, read by nobody but the ledger."""
+
+    arrived: Arrived
+    caller: Caller | None = None
+    request: GenerationRequest | None = None
+    endpoint: Endpoint | None = None
+    attempts: int = 0
+    outcome: Callable[[], Outcome] | None = None
+    error: RequestError | None = None
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    attempt_outcomes: list[tuple[str, str]] = field(default_factory=list)
+
+    def mark(self, step: str, at: float) -> None:
+        """The step ended at this time, monotonic seconds."""
+        self.steps.append((step, at))
+
+    def sent(self, endpoint: Endpoint) -> None:
+        self.attempts += 1
+        self.endpoint = endpoint
+
+    def came_back(self, outcome: str) -> None:
+        if self.endpoint is not None:
+            self.attempt_outcomes.append((self.endpoint.id, outcome))
+
+    @property
+    def phase(self) -> str:
+        """Where the request was when it ended."""
+        if self.outcome is not None:
+            return "relay"
+        return "attempt" if self.steps and self.steps[-1][0] == "route" else "before_attempt"
+
+
+class Lines(Protocol):
+    """Takes one log line without its newline; must not block."""
+
+    def __call__(self, line: bytes) -> None: ...
+
+
+class Ledger:
+    """Closes entries."""
+
+    def __init__(
+        self, metrics: FrontMetrics, lines: Lines | None, clock: Callable[[], float], now: Callable[[], float]
+    ) -> None:
+        self._metrics = metrics
+        self._lines = lines
+        self._clock = clock
+        self._now = now
+
+    def close(self, entry: Entry) -> None:
+        """Count the request and write its line."""
+        ended_at = self._clock()
+        outcome = entry.outcome() if entry.outcome is not None else None
+        error = entry.error or (outcome.error if outcome else None)
+        model = entry.request.model if entry.request and entry.endpoint else ""
+        self._count(entry, outcome, error, model, ended_at)
+        if self._lines is not None:
+            self._lines(orjson.dumps(self._line(entry, outcome, error, ended_at)))
+
+    def _count(
+        self, entry: Entry, outcome: Outcome | None, error: RequestError | None, model: str, ended_at: float
+    ) -> None:
+        metrics, arrived = self._metrics, entry.arrived
+        status = str(error.status) if error else "200"
+        metrics.requests.add(arrived.route.path, model, status, error.code or error.type if error else "ok")
+        metrics.duration.observe(ended_at - arrived.at, arrived.route.path, model)
+        for engine, result in entry.attempt_outcomes:
+            metrics.attempts.add(engine, result)
+        if outcome is not None and outcome.error is not None and entry.endpoint is not None:
+            metrics.attempts.add(entry.endpoint.id, "broken")
+        if isinstance(error, ClientLeft):
+            metrics.cancellations.add(entry.phase)
+        if outcome is None or entry.request is None:
+            return
+        if entry.request.stream and outcome.events:
+            metrics.ttft.observe(outcome.first_at - arrived.at, model)
+            if (tokens := outcome.output_tokens) > 1:
+                metrics.tpot.observe((outcome.last_at - outcome.first_at) / (tokens - 1), model)
+        metrics.tokens.add(model, "prompt", amount=outcome.usage.prompt_tokens if outcome.usage else 0)
+        metrics.tokens.add(model, "cached", amount=outcome.usage.cached_tokens if outcome.usage else 0)
+        metrics.tokens.add(model, "output", amount=outcome.output_tokens)
+
+    def _line(
+        self, entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float
+    ) -> dict[str, Any]:
+        arrived, caller, request = entry.arrived, entry.caller, entry.request
+        usage = outcome.usage if outcome else None
+        streamed = request is not None and request.stream and outcome is not None and outcome.events > 0
+        return {
+            "time": self._now(),
+            "request_id": arrived.id,
+            "client_request_id": _text(arrived.headers.get(b"x-request-id")),
+            "route": arrived.route.path,
+            "team": caller.team if caller else None,
+            "key": caller.key_shown if caller else None,
+            "model": request.model[:_ID_LENGTH] if request else None,
+            "stream": request.stream if request else None,
+            "engine": entry.endpoint.id if entry.endpoint else None,
+            "attempts": entry.attempts,
+            "status": error.status if error else 200,
+            "error_type": error.code or error.type if error else None,
+            "finish": outcome.finish if outcome else None,
+            "ttft_seconds": _rounded(outcome.first_at - arrived.at) if streamed and outcome else None,
+            "duration_seconds": _rounded(ended_at - arrived.at),
+            "prompt_tokens": usage.prompt_tokens if usage else None,
+            "cached_tokens": usage.cached_tokens if usage else None,
+            "output_tokens": outcome.output_tokens if outcome else None,
+            "steps_seconds": _durations(entry),
+        }
+
+
+def _durations(entry: Entry) -> dict[str, float]:
+    durations, before = {}, entry.arrived.at
+    for step, at in entry.steps:
+        durations[step] = _rounded(at - before)
+        before = at
+    return durations
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 6)
+
+
+def _text(value: bytes | None) -> str | None:
+    return value[:_ID_LENGTH].decode("latin-1") if value else None

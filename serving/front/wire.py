@@ -1,0 +1,110 @@
+"""Step 2, request: a body becomes a `GenerationRequest` or a 400 that names the parameter; it knows no caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from serving.errors import InvalidRequest
+from serving.front import checks, fields
+from serving.front.dialect import Route
+from serving.settings import LimitSettings
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One HTTP request as it came in; `at` is monotonic seconds."""
+
+    id: str
+    at: float
+    route: Route
+    headers: Mapping[bytes, bytes]
+    body: bytes | bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """A request that an engine may see. `prompt_tokens` is an estimate, `output_tokens` the client's own bound."""
+
+    route: Route
+    body: dict[str, Any]
+    model: str
+    stream: bool
+    wants_usage: bool
+    choices: int
+    prompt_tokens: int
+    output_tokens: int
+
+
+def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
+    """Parse and check a body. Raises `InvalidRequest` naming the parameter."""
+    body = _parse(arrived.body, limits)
+    route = arrived.route
+    for name, given in body.items():
+        if name not in route.fields:
+            _check_unlisted(name, given, limits)
+        checks.value(name, given, limits)
+    model = checks.model(body)
+    checks.content(body, route.content, limits)
+    stream = bool(body.get("stream")) and route.streams
+    options = body.get("stream_options") or {}
+    choices = body.get("n") or 1
+    return GenerationRequest(
+        route=route,
+        body=body,
+        model=model,
+        stream=stream,
+        wants_usage=bool(options.get("include_usage")) or not route.usage_on_request,
+        choices=choices,
+        prompt_tokens=len(arrived.body) // _BYTES_PER_TOKEN,
+        output_tokens=checks.output_bound(body) * choices,
+    )
+
+
+def for_engine(request: GenerationRequest, cache_salt: str | None) -> bytes:
+    """The body as an engine gets it: what only we may set is set, what no engine needs is gone."""
+    body = {name: value for name, value in request.body.items() if name not in fields.IGNORED}
+    if request.stream and request.route.usage_on_request:
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    if request.route.drops_store:
+        body["store"] = False
+    if cache_salt is not None:
+        body["cache_salt"] = cache_salt
+    return orjson.dumps(body)
+
+
+def _parse(raw: bytes | bytearray, limits: LimitSettings) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error.msg} at byte {error.pos}.", code="bad_json") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.", code="bad_json")
+    if raw.count(b"{") + raw.count(b"[") > limits.json_depth and checks.deeper_than(body, limits.json_depth):
+        raise InvalidRequest(f"The body is nested deeper than {limits.json_depth} levels.", code="too_deep")
+    return body
+
+
+_STATEFUL = {
+    "background": "Background mode needs stored responses, which this server does not keep: leave it out or false.",
+    "conversation": "This server keeps no conversations: send the whole history in `input`.",
+    "previous_response_id": "This server keeps no responses: send the whole history in `input`.",
+}
+
+
+def _check_unlisted(name: str, given: Any, limits: LimitSettings) -> None:
+    if name in fields.IGNORED or name == "store" or name in limits.extra_fields:
+        return
+    if name in _STATEFUL:
+        if given:
+            raise InvalidRequest(_STATEFUL[name], param=name, code="unsupported_parameter")
+    elif name in fields.OWNED:
+        if not (limits.allow_chat_template and name in fields.CHAT_TEMPLATE):
+            raise InvalidRequest(f"`{name}` is set by the server: leave it out.", param=name, code="forbidden_field")
+    else:
+        raise InvalidRequest(f"Unrecognized request argument supplied: {name}.", param=name, code="unknown_parameter")

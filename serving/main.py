@@ -1,0 +1,200 @@
+"""The only wiring: settings become the front tier's steps, their adapters and two listening ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import uvloop
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.metrics_core import Metric
+
+from serving.adapters import known_keys
+from serving.adapters.engine_directory import EngineDirectory
+from serving.adapters.engine_http import EnginePool, Patience
+from serving.adapters.log_lines import LogLines
+from serving.errors import SettingsError
+from serving.front import admin, api, flow
+from serving.front.attempt import Attempts, RetryBudget
+from serving.front.auth import Auth
+from serving.front.budget import Budget
+from serving.front.hot import Edge, HotProtocol
+from serving.front.ledger import Ledger
+from serving.front.route import Endpoint, Fleet
+from serving.metrics import FrontMetrics
+from serving.servers import Listener, Signals
+from serving.settings import FrontSettings, Settings
+
+_log = logging.getLogger("tidegate.front")
+_clock = time.monotonic
+_LONGEST_TICK_SECONDS = 1.0
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
+
+
+def run_front(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> int:
+    """Serve until a signal; returns the exit status. Raises `SettingsError` before anything listens."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    status: int = uvloop.run(Front(settings.front).serve(on_ready))
+    return status
+
+
+class Front:
+    """One replica. Owns its parts from start to stop."""
+
+    def __init__(self, settings: FrontSettings) -> None:
+        if not settings.engines and not settings.ray_serve:
+            raise SettingsError("front.engines", "no engine is configured: give --engine URL, or --ray-serve URL")
+        self._settings = settings
+        secret = (settings.cache_salt_secret or secrets.token_hex(16)).encode()
+        self._keys = known_keys.read(settings.api_keys, settings.keys_file, secret)
+        self._fleet = Fleet(_clock, settings.retry.cooldown_seconds)
+        self._draining = False
+        self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
+        self._metrics = FrontMetrics(self._gauges)
+        self._clients: Listener | None = None
+        self._on_ready: Callable[[], None] | None = None
+
+    async def serve(self, on_ready: Callable[[], None]) -> int:
+        settings, loop = self._settings, asyncio.get_running_loop()
+        signals = Signals(loop)
+        times = settings.timeouts
+        patience = Patience(
+            times.connect_seconds, times.first_byte_seconds, times.idle_seconds, times.engine_keep_alive_seconds
+        )
+        pool = EnginePool(_clock, patience, loop, settings.engine_api_key)
+        directory = EngineDirectory(
+            pool, settings.engines, settings.ray_serve, settings.engine_poll_seconds, self._take_over
+        )
+        auth = Auth(self._keys, time.time)
+        clients = self._clients = self._client_listener(auth, self._steps(auth, pool, loop))
+        operators = self._admin_listener()
+        await operators.start()
+        await clients.start()
+        self._on_ready = on_ready
+        background = [
+            asyncio.create_task(directory.run(), name="engine-directory"),
+            asyncio.create_task(self._tick(pool), name="tick"),
+        ]
+        for task in background:
+            task.add_done_callback(_report)
+        await signals.first.wait()
+        await self._drain(clients, signals)
+        for task in background:
+            task.cancel()
+        await operators.stop(within_seconds=1)
+        pool.close()
+        if self._lines is not None:
+            self._lines.flush()
+        return 0
+
+    def _steps(self, auth: Auth, pool: EnginePool, loop: asyncio.AbstractEventLoop) -> flow.Steps:
+        retry = self._settings.retry
+        return flow.Steps(
+            auth=auth,
+            budget=Budget(_clock),
+            fleet=self._fleet,
+            attempts=Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry.attempts),
+            ledger=Ledger(self._metrics, self._lines, _clock, time.time),
+            limits=self._settings.limits,
+            clock=_clock,
+            loop=loop,
+        )
+
+    def _client_listener(self, auth: Auth, steps: flow.Steps) -> Listener:
+        settings = self._settings
+        edge = Edge(
+            flow=partial(flow.serve, steps),
+            new_id=new_request_id,
+            clock=_clock,
+            body_bytes=settings.limits.body_bytes,
+            head_bytes=settings.limits.head_bytes,
+            head_seconds=settings.timeouts.head_seconds,
+            write_seconds=settings.timeouts.write_seconds,
+            total_seconds=settings.timeouts.total_seconds,
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
+        return Listener(
+            api.create(auth, self._fleet, self._is_ready, new_request_id),
+            settings.host,
+            settings.port,
+            "front.port",
+            keep_alive_seconds=settings.timeouts.keep_alive_seconds,
+            protocol=partial(HotProtocol, edge),
+        )
+
+    def _admin_listener(self) -> Listener:
+        registry = CollectorRegistry()
+        registry.register(self._metrics)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        app = admin.create(registry, self._fleet, self._is_ready, new_request_id)
+        settings = self._settings
+        return Listener(app, settings.admin_host, settings.admin_port, "front.admin_port", keep_alive_seconds=75)
+
+    def _is_ready(self) -> bool:
+        return not self._draining and bool(self._fleet.models())
+
+    def _take_over(self, endpoints: tuple[Endpoint, ...]) -> None:
+        gone = {endpoint.id for endpoint in self._fleet.endpoints} - {endpoint.id for endpoint in endpoints}
+        self._fleet.replace(endpoints)
+        for engine in gone:
+            self._metrics.forget_engine(engine)
+        if self._on_ready is not None and self._is_ready():
+            announce, self._on_ready = self._on_ready, None
+            announce()
+
+    def _gauges(self) -> Iterator[Metric]:
+        return admin.gauges(self._fleet, self._in_flight, self._is_ready)
+
+    def _in_flight(self) -> int:
+        connections = self._clients.connections if self._clients is not None else []
+        return sum(connection.is_running for connection in connections)
+
+    async def _tick(self, pool: EnginePool) -> None:
+        settings = self._settings
+        times = settings.timeouts
+        shortest = min(
+            settings.heartbeat_seconds,
+            times.first_byte_seconds,
+            times.idle_seconds,
+            times.head_seconds,
+            times.write_seconds,
+            times.total_seconds,
+        )
+        period = min(_LONGEST_TICK_SECONDS, shortest / 4)
+        while True:
+            await asyncio.sleep(period)
+            now = _clock()
+            pool.tick()
+            for connection in self._clients.connections if self._clients is not None else ():
+                connection.tick(now)
+            if self._lines is not None:
+                self._lines.flush()
+
+    async def _drain(self, clients: Listener, signals: Signals) -> None:
+        self._draining = True
+        _log.info("draining: %d requests in flight", self._in_flight())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(signals.second.wait(), self._settings.drain_delay_seconds)
+        stopping = asyncio.create_task(clients.stop(self._settings.drain_seconds))
+        at_once = asyncio.create_task(signals.second.wait())
+        await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        if not stopping.done():
+            await clients.stop(within_seconds=0)
+            await stopping
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("background task %s failed", task.get_name(), exc_info=error)

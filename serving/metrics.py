@@ -1,0 +1,114 @@
+"""Every series of the front tier, declared once, and vLLM's names that others read; it knows no request.
+
+Counts are plain numbers that the ledger adds to; Prometheus' text is made only when somebody scrapes. Histogram edges
+sit on the SLOs: TTFT 0.1, 0.25, 0.5 s and TPOT 25, 50 ms.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+TTFT_EDGES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+TPOT_EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
+DURATION_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+
+Labels = tuple[str, ...]
+
+
+class Counts:
+    """A counter family: label values to a number."""
+
+    def __init__(self, name: str, help_text: str, labels: Labels) -> None:
+        self.name, self.help_text, self.labels = name, help_text, labels
+        self.values: dict[Labels, float] = defaultdict(float)
+
+    def add(self, *labels: str, amount: float = 1) -> None:
+        self.values[labels] += amount
+
+    def family(self) -> Metric:
+        family = CounterMetricFamily(self.name, self.help_text, labels=self.labels)
+        for labels, value in self.values.items():
+            family.add_metric(labels, value)
+        return family
+
+
+class Spread:
+    """A histogram family: label values to counts per bucket and a sum."""
+
+    def __init__(self, name: str, help_text: str, labels: Labels, edges: tuple[float, ...]) -> None:
+        self.name, self.help_text, self.labels, self.edges = name, help_text, labels, edges
+        self._buckets: dict[Labels, list[int]] = {}
+        self._sums: dict[Labels, float] = defaultdict(float)
+
+    def observe(self, value: float, *labels: str) -> None:
+        buckets = self._buckets.get(labels)
+        if buckets is None:
+            buckets = self._buckets[labels] = [0] * (len(self.edges) + 1)
+        buckets[bisect_left(self.edges, value)] += 1
+        self._sums[labels] += value
+
+    def family(self) -> Metric:
+        family = HistogramMetricFamily(self.name, self.help_text, labels=self.labels)
+        for labels, counts in self._buckets.items():
+            cumulative, total = [], 0
+            for edge, count in zip((*self.edges, "+Inf"), counts, strict=True):
+                total += count
+                cumulative.append((str(edge), float(total)))
+            family.add_metric(labels, cumulative, self._sums[labels])
+        return family
+
+
+class FrontMetrics(Collector):
+    """The front tier's series. Labels are bounded: served models, routes, engines, outcomes."""
+
+    def __init__(self, gauges: Callable[[], Iterable[Metric]] = lambda: ()) -> None:
+        self._gauges = gauges
+        self.requests = Counts("tidegate_requests", "Requests ended.", ("route", "model", "status", "outcome"))
+        self.tokens = Counts("tidegate_tokens", "Tokens of ended requests.", ("model", "kind"))
+        self.attempts = Counts("tidegate_engine_attempts", "Attempts at engines.", ("engine", "outcome"))
+        self.cancellations = Counts("tidegate_cancellations", "Requests whose client left.", ("phase",))
+        self.ttft = Spread(
+            "tidegate_time_to_first_token_seconds",
+            "From a request's arrival at the front to its first event, streams only.",
+            ("model",),
+            TTFT_EDGES,
+        )
+        self.tpot = Spread(
+            "tidegate_time_per_output_token_seconds",
+            "Mean time between output tokens after the first event, streams only.",
+            ("model",),
+            TPOT_EDGES,
+        )
+        self.duration = Spread(
+            "tidegate_request_duration_seconds", "From arrival to the last byte.", ("route", "model"), DURATION_EDGES
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        for family in (self.requests, self.tokens, self.attempts, self.cancellations):
+            yield family.family()
+        for spread in (self.ttft, self.tpot, self.duration):
+            yield spread.family()
+        yield from self._gauges()
+
+    def forget_engine(self, engine: str) -> None:
+        """Drop the series of an engine that is gone."""
+        for labels in [labels for labels in self.attempts.values if labels[0] == engine]:
+            del self.attempts.values[labels]
+
+
+def gauge(name: str, help_text: str, values: dict[Labels, float], labels: Labels = ()) -> Metric:
+    """One gauge family."""
+    family = GaugeMetricFamily(f"tidegate_{name}", help_text, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family
