@@ -1,0 +1,185 @@
+"""What an operator sees: one log line per request, and the series."""
+
+from __future__ import annotations
+
+from tests.support.script import Script
+from tests.support.vllm_wire import PROMPT_TOKENS
+from tests.support.waiting import eventually
+from tests.support.world import CHAT, EMBEDDINGS, World, chat_body
+
+SECRET = "a prompt that no log may hold"
+
+
+def secret_body(**fields: object) -> dict[str, object]:
+    return chat_body(messages=[{"role": "user", "content": SECRET}], **fields)
+
+
+def test_a_stream_leaves_one_line(solo: World) -> None:
+    answer = solo.say(headers={"X-Request-Id": "theirs"})
+    line = solo.front.log_of(answer.headers["x-request-id"])
+    assert line["client_request_id"] == "theirs"
+    assert line["route"] == CHAT
+    assert line["model"] == "tiny"
+    assert line["engine"] == f"127.0.0.1:{solo.engine.port}"
+    assert (line["attempts"], line["status"], line["error_type"], line["finish"]) == (1, 200, None, "stop")
+    assert (line["prompt_tokens"], line["output_tokens"]) == (PROMPT_TOKENS, 3)
+    assert 0 < line["ttft_seconds"] <= line["duration_seconds"] < 2
+    assert line["team"]
+    assert set(line["steps_seconds"]) >= {"auth", "request", "budget", "route", "attempt", "relay"}
+    assert sum(line["steps_seconds"].values()) <= line["duration_seconds"] + 0.01
+
+
+def test_a_document_leaves_one_line(solo: World) -> None:
+    line = solo.front.log_of(solo.say(stream=False).headers["x-request-id"])
+    assert (line["status"], line["finish"], line["output_tokens"]) == (200, "stop", 3)
+    assert line["prompt_tokens"] == PROMPT_TOKENS
+
+
+def test_a_line_shows_the_key_by_its_first_characters_only(solo: World) -> None:
+    line = solo.front.log_of(solo.say().headers["x-request-id"])
+    assert solo.front.key.startswith(line["key"])
+    assert 3 <= len(line["key"]) <= 10
+
+
+def test_refusals_leave_a_line_too(solo: World) -> None:
+    for options, status, error_type in (
+        ({"key": None}, 401, "invalid_api_key"),
+        ({"key": "wrong"}, 401, "invalid_api_key"),
+    ):
+        answer = solo.ask(CHAT, chat_body(), **options)
+        line = solo.front.log_of(answer.headers["x-request-id"])
+        assert (line["status"], line["error_type"], line["attempts"]) == (status, error_type, 0)
+    line = solo.front.log_of(solo.say(model="none").headers["x-request-id"])
+    assert (line["status"], line["error_type"]) == (404, "model_not_found")
+
+
+def test_a_retried_request_tells_its_attempts_and_the_engine_that_answered(pair: World) -> None:
+    once = [Script(status=500, body=b"no")]
+    for engine in pair.engines:
+        engine.decide = lambda _: once.pop() if once else None
+    line = pair.front.log_of(pair.say().headers["x-request-id"])
+    assert line["attempts"] == 2
+    assert line["engine"] in {f"127.0.0.1:{engine.port}" for engine in pair.engines}
+    assert line["status"] == 200
+
+
+def test_a_broken_stream_tells_its_error(solo: World) -> None:
+    solo.engine.script = Script(fault="fin", at=3)
+    line = solo.front.log_of(solo.say().headers["x-request-id"])
+    assert line["error_type"]
+    assert line["finish"] is None
+
+
+def test_no_prompt_answer_or_key_enters_the_log_or_the_metrics(solo: World) -> None:
+    solo.engine.script = Script(("an answer that no log may hold",))
+    for body in (secret_body(), secret_body(stream=False), secret_body(bogus=SECRET), secret_body(model=7)):
+        solo.front.log_of(solo.ask(CHAT, body).headers["x-request-id"])
+    solo.front.log_of(solo.ask(CHAT, SECRET.encode()).headers["x-request-id"])
+    solo.engine.script = Script(status=500, body=SECRET.encode())
+    solo.front.log_of(solo.ask(CHAT, secret_body()).headers["x-request-id"])
+    solo.engine.script = Script(fault="error_event", at=2)
+    solo.front.log_of(solo.ask(CHAT, secret_body()).headers["x-request-id"])
+    seen = "".join(solo.front.lines) + solo.front.stderr + solo.front.get(f"{solo.front.admin_url}/metrics")[1]
+    assert SECRET not in seen
+    assert "an answer that no log may hold" not in seen
+    assert solo.front.key not in seen
+
+
+def test_a_hostile_request_id_makes_no_second_line(solo: World) -> None:
+    answer = solo.say(headers={"X-Request-Id": '"}\\n{"request_id":"forged' + "x" * 5000})
+    line = solo.front.log_of(answer.headers["x-request-id"])
+    assert len(line["client_request_id"]) <= 256
+
+
+def test_requests_are_counted_by_route_model_and_status(solo: World) -> None:
+    labels = {"route": CHAT, "model": "tiny", "status": "200"}
+    before = solo.front.metric("tidegate_requests_total", **labels)
+    refused = solo.front.metric("tidegate_requests_total", status="401")
+    solo.say()
+    solo.ask(CHAT, chat_body(), key="wrong")
+    assert solo.front.metric("tidegate_requests_total", **labels) == before + 1
+    assert solo.front.metric("tidegate_requests_total", status="401") == refused + 1
+
+
+def test_an_invented_model_makes_no_new_series(solo: World) -> None:
+    for number in range(5):
+        solo.say(model=f"invented-{number}")
+    assert not [labels for _, labels in solo.front.metrics() if "invented" in str(labels)]
+
+
+def test_tokens_are_counted_from_usage_for_streams_and_documents(solo: World) -> None:
+    before = {kind: solo.front.metric("tidegate_tokens_total", kind=kind) for kind in ("prompt", "output")}
+    solo.engine.script = Script(("a",) * 5)
+    solo.say()
+    solo.say(stream=False)
+    solo.ask(EMBEDDINGS, {"model": "tiny", "input": "x"})
+    after = {kind: solo.front.metric("tidegate_tokens_total", kind=kind) for kind in ("prompt", "output")}
+    assert after["prompt"] - before["prompt"] == 3 * PROMPT_TOKENS
+    assert after["output"] - before["output"] == 10
+
+
+def test_the_tokens_of_a_broken_stream_are_counted(solo: World) -> None:
+    before = solo.front.metric("tidegate_tokens_total", kind="output")
+    solo.engine.script = Script(("a",) * 9, fault="fin", at=6)
+    solo.say()
+    assert 4 <= solo.front.metric("tidegate_tokens_total", kind="output") - before <= 6
+
+
+def bucket(world: World, name: str, edge: str) -> float:
+    return world.front.metric(f"{name}_bucket", le=edge)
+
+
+def test_latency_histograms_have_edges_at_the_goals(solo: World) -> None:
+    solo.say()
+    edges = {
+        name: {dict(labels)["le"] for found, labels in solo.front.metrics() if found == f"{name}_bucket"}
+        for name in ("tidegate_ttft_seconds", "tidegate_tpot_seconds", "tidegate_request_duration_seconds")
+    }
+    assert {"0.1", "0.25", "0.5"} <= edges["tidegate_ttft_seconds"]
+    assert {"0.025", "0.05"} <= edges["tidegate_tpot_seconds"]
+    assert {"1.0", "60.0", "+Inf"} <= edges["tidegate_request_duration_seconds"]
+
+
+def test_time_to_first_token_is_measured(solo: World) -> None:
+    names = [("tidegate_ttft_seconds", edge) for edge in ("0.25", "0.5")]
+    before = [bucket(solo, *name) for name in names]
+    solo.engine.script = Script(first_delay=0.35)
+    solo.say()
+    assert [bucket(solo, *name) for name in names] == [before[0], before[1] + 1]
+
+
+def test_time_per_token_is_measured(solo: World) -> None:
+    names = [("tidegate_tpot_seconds", edge) for edge in ("0.05", "+Inf")]
+    before = [bucket(solo, *name) for name in names]
+    solo.engine.script = Script(("a",) * 6, gap=0.08)
+    solo.say()
+    assert [bucket(solo, *name) for name in names] == [before[0], before[1] + 1]
+
+
+def test_the_in_flight_gauge_rises_and_falls(solo: World) -> None:
+    solo.engine.script = Script(fault="hang", at=1)
+    with solo.wire() as wire:
+        wire.send(solo.chat())
+        seen = solo.engine.wait_for()
+        assert solo.front.metric("tidegate_requests_in_flight") == 1
+        seen.release()
+        wire.answer()
+        eventually(lambda: solo.front.metric("tidegate_requests_in_flight") == 0, what="gauge back to zero")
+    assert solo.front.metric("tidegate_engine_requests_in_flight") == 0
+
+
+def test_attempts_are_counted_by_engine_and_outcome(pair: World) -> None:
+    before = pair.front.metric("tidegate_engine_attempts_total")
+    once = [Script(status=500, body=b"no")]
+    for engine in pair.engines:
+        engine.decide = lambda _: once.pop() if once else None
+    pair.say()
+    assert pair.front.metric("tidegate_engine_attempts_total") == before + 2
+
+
+def test_every_series_of_ours_has_our_prefix_and_a_help_text(solo: World) -> None:
+    text = solo.front.get(f"{solo.front.admin_url}/metrics")[1]
+    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert all(name.startswith(("tidegate_", "process_", "python_")) for name in names), names
+    helps = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP") and len(line.split()) > 3}
+    assert names == helps
