@@ -18,7 +18,7 @@ from bench.sides import Side
 
 FULL = (Load(1, 24, 64), Load(16, 128, 64), Load(64, 256, 64))
 QUICK = (Load(1, 6, 64), Load(16, 32, 64), Load(64, 128, 64))
-FULL_ROUNDS = 5
+FULL_ROUNDS = 3
 _IDLE_SECONDS = 5.0
 _METHOD = """\
 Tiny random Llama (bfloat16, 4 layers of 256), --max-model-len {length}, OMP_NUM_THREADS=1.

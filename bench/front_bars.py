@@ -42,7 +42,7 @@ class Plan:
 FULL = Plan(
     json=(Json(1, 1), Json(32, 2), Json(256, 2)),
     streams=(Streams(20, 160, 32, 20, 8), Streams(200, 1200, 32, 20, 80), Streams(1000, 1000, 20, 50, 0)),
-    rounds=5,
+    rounds=3,
 )
 QUICK = Plan(
     json=(Json(1, 1), Json(32, 1), Json(256, 1)),

@@ -52,7 +52,7 @@ class Launch:
     core: int | None = FRONT_CORE
     environ: dict[str, str] = field(default_factory=dict)
     ready_url: str = ""
-    start_limit_seconds: float = 60.0
+    start_limit_seconds: float = 30.0
 
 
 @dataclass(frozen=True)
