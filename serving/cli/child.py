@@ -54,6 +54,11 @@ class Child:
             )
 
     @property
+    def pid(self) -> int:
+        """0 before its first start."""
+        return self._process.pid if self._process else 0
+
+    @property
     def exit_status(self) -> int | None:
         """None while it runs, and before its first start."""
         return self._process.poll() if self._process else None
@@ -82,6 +87,10 @@ class Child:
         whole = content[: content.rfind(b"\n") + 1]
         self._read_up_to += len(whole)
         return whole.decode(errors="replace").splitlines()
+
+    def last_words(self) -> str:
+        """What it said as its last line, shortened; empty when it said nothing."""
+        return next(iter(self.tail(1)), "").removeprefix("tidegate: error: ")[:200]
 
     def tail(self, lines: int = 20) -> list[str]:
         """The last lines of its log."""

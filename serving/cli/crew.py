@@ -13,6 +13,7 @@ import yaml
 
 from serving.cli.child import Child
 from serving.cli.household import Household, Member
+from serving.cli.orphans import adopt, end_orphans
 from serving.cli.probe import get
 from serving.cli.progress import Progress
 from serving.cli.state import StateFolder
@@ -21,6 +22,8 @@ from serving.errors import EngineStartError, SettingsError
 
 _OURS = "tidegate: "
 _ERROR = f"{_OURS}error: "
+# vLLM prints its whole configuration as one step.
+_LONGEST_LINE = 160
 
 
 class Worker:
@@ -55,13 +58,14 @@ class Crew:
 
     def start(self) -> None:
         """The front along with the cells, so that a wrong setting of either shows before a model is loaded."""
+        adopt()
         for worker in self._workers:
             worker.kept.start(time.monotonic())
 
     def ready(self) -> bool:
         """One look at the start. Raises what the first member that gave up said."""
         for worker in self._workers:
-            self._relay(worker)
+            self._relay(worker, self._progress.detail)
             if worker.child.exit_status is not None:
                 raise _gave_up(worker.child)
             if not worker.ready and worker.ask_whether_ready() and worker is not self._front:
@@ -71,10 +75,12 @@ class Crew:
         return all(worker.ready for worker in self._workers)
 
     def keep_running(self) -> None:
-        """One look at everything that runs: restart what died, say when it is back."""
+        """One look at everything that runs: say what it says, restart what died, say when it is back."""
         for worker in self._workers:
+            self._relay(worker, self._progress.say)
             if worker.child.exit_status is not None:
                 worker.ready = False
+                self._end_orphans()
             elif not worker.ready and worker.ask_whether_ready():
                 self._progress.say(f"{worker.child.name} is ready again")
             worker.kept.check(time.monotonic(), self._progress.say)
@@ -91,11 +97,15 @@ class Crew:
             self._progress.say(f"draining {' and '.join(child.name for child in children)}")
         for name in stop(children, limit_seconds, hurry):
             self._progress.say(f"{name} did not end in time and was killed")
+        self._end_orphans()
 
-    def _relay(self, worker: Worker) -> None:
+    def _end_orphans(self) -> None:
+        end_orphans([worker.child.pid for worker in self._workers if worker.child.exit_status is None])
+
+    def _relay(self, worker: Worker, show: Callable[[str], None]) -> None:
         for line in worker.child.new_lines():
             if line.startswith(_OURS) and not line.startswith(_ERROR):
-                self._progress.say(f"{worker.child.name}: {line.removeprefix(_OURS)}")
+                show(f"{worker.child.name}: {line.removeprefix(_OURS)[:_LONGEST_LINE]}")
 
 
 def _gave_up(child: Child) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TextIO
 
@@ -18,6 +19,7 @@ class Progress:
         self._began = time.monotonic()
         self._last_sign = self._began
         self._ticks = 0
+        self._detail = ""
 
     def say(self, text: str) -> None:
         """Show one line for good."""
@@ -25,14 +27,22 @@ class Progress:
         print(f"tidegate: {text}", file=self._out, flush=True)
         self._last_sign = time.monotonic()
 
+    def detail(self, text: str) -> None:
+        """Show one step of what is awaited: on a terminal until the next one, in a log for good."""
+        if self._moving:
+            self._detail = text
+        else:
+            self.say(text)
+
     def tick(self, waiting_for: str) -> None:
         """Call often while something is awaited."""
         now = time.monotonic()
-        text = f"{waiting_for}, {now - self._began:.0f} s"
+        text = f"{now - self._began:.0f} s, {self._detail or waiting_for}"
         if self._moving:
             self._ticks += 1
             self._clear()
-            print(f"{_WHEEL[self._ticks % len(_WHEEL)]} {text}"[:100], end="", file=self._out, flush=True)
+            width = shutil.get_terminal_size().columns - 3
+            print(f"{_WHEEL[self._ticks % len(_WHEEL)]} {text[:width]}", end="", file=self._out, flush=True)
         elif now - self._last_sign >= _SIGN_OF_LIFE_SECONDS:
             self.say(text)
 

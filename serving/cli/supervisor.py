@@ -22,6 +22,7 @@ class Process(Protocol):
     def start(self) -> None: ...
     def terminate(self) -> None: ...
     def kill(self) -> None: ...
+    def last_words(self) -> str: ...
 
 
 class KeptRunning:
@@ -53,7 +54,10 @@ class KeptRunning:
         # What its main process left behind would hold its ports.
         self._process.kill()
         name, status = self._process.name, self._process.exit_status
-        say(f"{name} died ({how_it_ended(status)}); starting it again in {self._wait_seconds:.0f} s")
+        # A signal comes from outside: what it said before has nothing to do with it.
+        why = self._process.last_words() if status and status > 0 else ""
+        ending = f"{how_it_ended(status)}{': ' if why else ''}{why}"
+        say(f"{name} died ({ending}); starting it again in {self._wait_seconds:.0f} s")
         self._restart_at = now + self._wait_seconds
         self._wait_seconds = min(2 * self._wait_seconds, _LONGEST_WAIT_SECONDS)
 
@@ -63,14 +67,24 @@ def how_it_ended(status: int | None) -> str:
     return f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
 
 
-def stop(processes: Sequence[Process], limit_seconds: float, hurry: Callable[[], bool]) -> list[str]:
-    """Let all of them drain at the same time, for at most the limit or until `hurry`; the names of those killed."""
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + limit_seconds
-    while any(p.exit_status is None for p in processes) and time.monotonic() < deadline and not hurry():
-        time.sleep(0.05)
+def stop(
+    processes: Sequence[Process], limit_seconds: float, hurry: Callable[[], bool], at_once_seconds: float = 10.0
+) -> list[str]:
+    """Let all of them drain at the same time, for at most the limit or until `hurry`; the names of those killed.
+
+    What still runs then is asked a second time, which means at once, and killed if that takes long too.
+    """
+    for seconds, impatient in ((limit_seconds, hurry), (at_once_seconds, lambda: False)):
+        for process in processes:
+            process.terminate()
+        _wait(processes, seconds, impatient)
     killed = [process.name for process in processes if process.exit_status is None]
     for process in processes:
         process.kill()
     return killed
+
+
+def _wait(processes: Sequence[Process], limit_seconds: float, impatient: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + limit_seconds
+    while any(p.exit_status is None for p in processes) and time.monotonic() < deadline and not impatient():
+        time.sleep(0.05)

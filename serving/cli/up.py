@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serving.cli.front import add_listen_options, listen_overrides, with_fixed_ports
 from serving.cli.options import Subparsers, add_settings_options, settings_from
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from serving.cli.crew import Crew
     from serving.cli.household import Household
     from serving.cli.ready import Ready
+    from serving.engine.signals import StopSignals
 
 _TICK_SECONDS = 0.25
 _KILL_MARGIN_SECONDS = 5.0
@@ -45,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from serving.cli.household import plan
     from serving.cli.progress import Progress
     from serving.cli.state import state_of
+    from serving.engine.signals import StopSignals
     from serving.front.keys import mint
 
     overrides = {
@@ -54,20 +54,19 @@ def run(args: argparse.Namespace) -> int:
     }
     settings = with_fixed_ports(settings_from(args, overrides))
     household = plan(settings, args.engines, os.environ, mint)
-    progress = Progress(sys.stderr)
-    with StopSignals() as stopping, state_of(settings.front.port, os.environ) as folder:
-        crew = Crew(household, folder, progress)
+    stopping = StopSignals()
+    stopping.install()
+    with state_of(settings.front.port, os.environ) as folder:
+        crew = Crew(household, folder, Progress(sys.stderr))
         try:
             crew.start()
-            while not stopping.requested and not crew.ready():
+            while not stopping.count and not crew.ready():
                 time.sleep(_TICK_SECONDS)
-            if not stopping.requested:
+            if not stopping.count:
                 ready = _endpoint(household)
                 folder.announce(ready)
-                if _talks_nonsense(household):
-                    progress.say("this model is tiny and random: it talks nonsense; name a real one with --model")
-                print(ready.line() if args.json else _greeting(ready, crew), flush=True)
-            while not stopping.requested:
+                print(ready.line() if args.json else _greeting(ready, crew, household), flush=True)
+            while not stopping.count:
                 crew.keep_running()
                 time.sleep(_TICK_SECONDS)
         finally:
@@ -75,39 +74,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class StopSignals:
-    """Counts the signals that mean stop, while entered: the first asks to drain, the second to hurry."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._former: dict[int, Any] = {}
-
-    @property
-    def requested(self) -> bool:
-        return self._count > 0
-
-    def hurry(self) -> bool:
-        return self._count > 1
-
-    def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._former[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
-        self._count += 1
-
-
 def _stop(crew: Crew, household: Household, stopping: StopSignals) -> None:
     """The front first, so that no stream loses its engine while it is drained."""
     front = household.front.settings.front
     drain = household.cells[0].settings.engine.drain
-    crew.stop_front(front.drain_delay_seconds + front.drain_seconds + _KILL_MARGIN_SECONDS, stopping.hurry)
-    crew.stop_cells(drain.grace_seconds, stopping.hurry)
+
+    def hurry() -> bool:
+        return stopping.count > 1
+
+    crew.stop_front(front.drain_delay_seconds + front.drain_seconds + _KILL_MARGIN_SECONDS, hurry)
+    crew.stop_cells(drain.grace_seconds, hurry)
 
 
 def _endpoint(household: Household) -> Ready:
@@ -133,11 +109,12 @@ def _talks_nonsense(household: Household) -> bool:
     return any(is_tiny_model(Path(str(model.get("root")))) for model in listed)
 
 
-def _greeting(ready: Ready, crew: Crew) -> str:
+def _greeting(ready: Ready, crew: Crew, household: Household) -> str:
+    warning = "  (tiny, random weights: this model talks nonsense)" if _talks_nonsense(household) else ""
     return f"""
   base URL   {ready.base_url}
   key        {ready.api_key or "one of front.keys_file"}
-  model      {ready.model}
+  model      {ready.model}{warning}
   admin      {ready.admin_url}  (/readyz, /metrics)
   logs       {crew.logs}
 

@@ -88,6 +88,9 @@ class Scripted:
     def kill(self) -> None:
         self.killed += 1
 
+    def last_words(self) -> str:
+        return "the port is taken"
+
 
 def test_a_dead_process_is_started_again_after_ever_longer_waits() -> None:
     process, said, now = Scripted(), list[str](), 0.0
@@ -117,6 +120,7 @@ def test_a_minute_of_life_makes_the_wait_short_again() -> None:
         kept.check(start + (61 if start == 100 else 1), said.append)
 
     assert [line.split(" in ")[1] for line in said] == ["1 s", "2 s", "1 s"]
+    assert said[0].startswith("engine-0 died (exit status 1: the port is taken); ")
 
 
 def test_stopping_waits_for_all_and_kills_only_what_does_not_end() -> None:
@@ -124,14 +128,14 @@ def test_stopping_waits_for_all_and_kills_only_what_does_not_end() -> None:
     polite.start(), stubborn.start()
 
     assert stop([polite], 5, lambda: False) == []
-    assert stop([polite, stubborn], 0.1, lambda: False) == ["engine-0"]
+    assert stop([polite, stubborn], 0.1, lambda: False, at_once_seconds=0.1) == ["engine-0"]
 
 
 def test_a_second_signal_ends_the_wait() -> None:
     stubborn = Scripted(ignores_terminate=True)
     stubborn.start()
 
-    assert stop([stubborn], 3600, lambda: True) == ["engine-0"]
+    assert stop([stubborn], 3600, lambda: True, at_once_seconds=0.1) == ["engine-0"]
     assert stubborn.killed == 1
 
 
