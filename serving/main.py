@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import secrets
 import sys
 import time
@@ -36,8 +37,12 @@ _clock = time.monotonic
 _LONGEST_TICK_SECONDS = 1.0
 
 
+# Seeded by the system; a request id must be unique, not secret, and a system call for each costs too much.
+_ids = random.Random(secrets.randbits(256))
+
+
 def new_request_id() -> str:
-    return f"req_{secrets.token_hex(12)}"
+    return f"req_{_ids.getrandbits(96):024x}"
 
 
 def run_front(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> int:
@@ -72,11 +77,9 @@ class Front:
             times.connect_seconds, times.first_byte_seconds, times.idle_seconds, times.engine_keep_alive_seconds
         )
         pool = EnginePool(_clock, patience, loop, settings.engine_api_key)
-        directory = EngineDirectory(
-            pool, settings.engines, settings.ray_serve, settings.engine_poll_seconds, self._take_over
-        )
+        directory = EngineDirectory(pool, settings, self._take_over)
         auth = Auth(self._keys, time.time)
-        clients = self._clients = self._client_listener(auth, self._steps(auth, pool, loop))
+        clients = self._clients = self._client_listener(auth, self._steps(auth, pool))
         operators = self._admin_listener()
         await operators.start()
         await clients.start()
@@ -97,7 +100,7 @@ class Front:
             self._lines.flush()
         return 0
 
-    def _steps(self, auth: Auth, pool: EnginePool, loop: asyncio.AbstractEventLoop) -> flow.Steps:
+    def _steps(self, auth: Auth, pool: EnginePool) -> flow.Steps:
         retry = self._settings.retry
         return flow.Steps(
             auth=auth,
@@ -107,7 +110,6 @@ class Front:
             ledger=Ledger(self._metrics, self._lines, _clock, time.time),
             limits=self._settings.limits,
             clock=_clock,
-            loop=loop,
         )
 
     def _client_listener(self, auth: Auth, steps: flow.Steps) -> Listener:

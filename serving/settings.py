@@ -120,6 +120,7 @@ class FrontSettings(Part):
     admin_port: Port = Field(9000, description="Port for probes, metrics and admin.")
     engines: tuple[str, ...] = Field((), description="Base URLs of engines, or of any OpenAI-compatible server.")
     ray_serve: str | None = Field(None, description="Dashboard URL of a Ray Serve whose replicas are the engines.")
+    ray_token: str | None = Field(None, description="Token of that Ray cluster, where it asks for one.")
     engine_poll_seconds: Seconds = Field(2, description="How often engines are asked for their models.")
     engine_api_key: str | None = Field(None, description="Bearer token for the engines, where they ask for one.")
     api_keys: tuple[str, ...] = Field((), description="Keys with full access, in plain text. Prefer keys_file.")

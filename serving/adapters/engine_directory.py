@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 import orjson
 
 from serving.adapters.engine_http import EnginePool
-from serving.adapters.ray_serve_targets import APPLICATIONS_PATH, targets
+from serving.adapters.ray_serve_targets import targets
 from serving.errors import SettingsError, UpstreamError
 from serving.front.route import Endpoint
+from serving.settings import FrontSettings
 
 _log = logging.getLogger("tidegate.engines")
+_APPLICATIONS = "/api/serve/applications/"
 
 
 class Snapshot(Protocol):
@@ -33,17 +35,16 @@ class EngineDirectory:
     def __init__(
         self,
         pool: EnginePool,
-        urls: tuple[str, ...],
-        ray_serve: str | None,
-        period: float,
+        settings: FrontSettings,
         publish: Snapshot,
     ) -> None:
         self._pool = pool
-        self._urls = urls
-        self._ray_serve = parse_url("front.ray_serve", ray_serve) if ray_serve else None
-        self._period = period
+        self._urls = settings.engines
+        self._ray_serve = parse_url("front.ray_serve", settings.ray_serve) if settings.ray_serve else None
+        self._ray_token = settings.ray_token
+        self._period = settings.engine_poll_seconds
         self._publish = publish
-        self._known: dict[str, Endpoint] = {url: parse_url("front.engines", url) for url in urls}
+        self._known: dict[str, Endpoint] = {url: parse_url("front.engines", url) for url in settings.engines}
 
     async def run(self) -> None:
         while True:
@@ -60,10 +61,14 @@ class EngineDirectory:
         self._publish(tuple(self._known.values()))
 
     async def _discover(self, dashboard: Endpoint) -> None:
-        body = await self._get(dashboard, APPLICATIONS_PATH)
+        body = await self._get(dashboard, _APPLICATIONS, self._ray_token)
         if body is None:
             return
-        found = targets(body)
+        try:
+            found = targets(body)
+        except ValueError as error:
+            _log.warning("%s: %s", dashboard.url, error)
+            return
         self._known = {url: self._known.get(url) or parse_url("front.ray_serve", url) for url in (*self._urls, *found)}
 
     async def _ask(self, endpoint: Endpoint) -> Endpoint:
@@ -79,8 +84,8 @@ class EngineDirectory:
             endpoint.id, endpoint.scheme, endpoint.host, endpoint.port, endpoint.path, models, is_vllm=is_vllm
         )
 
-    async def _get(self, endpoint: Endpoint, path: str) -> bytes | None:
-        reply = self._pool.get(endpoint, path)
+    async def _get(self, endpoint: Endpoint, path: str, token: str | None = None) -> bytes | None:
+        reply = self._pool.get(endpoint, path, token)
         try:
             async with asyncio.timeout(self._period * 2):
                 await reply.ready()

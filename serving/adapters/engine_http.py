@@ -58,31 +58,20 @@ class EnginePool:
         self._clock = clock
         self._patience = patience
         self._loop = loop
-        self._authorization = b"authorization: Bearer %b\r\n" % api_key.encode() if api_key else b""
+        self._api_key = api_key
         self._hosts: dict[str, HostPool] = {}
 
     def send(self, endpoint: Address, path: str, request_id: str, body: bytes, *, stream: bool) -> EngineReply:
         """POST a JSON body; the reply is filled as bytes come. Never raises: a failure is the reply's."""
-        head = (
-            b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
-            b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n"
-        ) % (
-            (endpoint.path + path).encode(),
-            endpoint.id.encode(),
-            request_id.encode(),
-            self._authorization,
-            len(body),
-        )
-        return self._host(endpoint).start(EngineReply(head + body, self._loop, wants_stream=stream))
+        host = self._host(endpoint)
+        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (host.head(path), request_id.encode(), len(body))
+        return host.start(EngineReply(head + body, wants_stream=stream))
 
-    def get(self, endpoint: Address, path: str) -> EngineReply:
-        """GET a path, whole."""
-        head = b"GET %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (
-            (endpoint.path + path).encode(),
-            endpoint.id.encode(),
-            self._authorization,
-        )
-        return self._host(endpoint).start(EngineReply(head, self._loop, wants_stream=False))
+    def get(self, endpoint: Address, path: str, token: str | None = None) -> EngineReply:
+        """GET a path, whole; with a bearer token of its own where one is given."""
+        host = self._host(endpoint)
+        authorization = b"authorization: Bearer %b\r\n" % token.encode() if token else b""
+        return host.start(EngineReply(host.head(path, b"GET") + authorization + b"\r\n", wants_stream=False))
 
     def tick(self) -> None:
         """Called every now and then: end what waited too long."""
@@ -95,24 +84,39 @@ class EnginePool:
             host.close()
 
     def _host(self, endpoint: Address) -> HostPool:
-        key = f"{endpoint.scheme}://{endpoint.id}"
-        host = self._hosts.get(key)
+        host = self._hosts.get(endpoint.id)
         if host is None:
-            host = self._hosts[key] = HostPool(endpoint, self._clock, self._patience, self._loop)
+            host = HostPool(endpoint, self._clock, self._patience, self._loop, self._api_key)
+            self._hosts[endpoint.id] = host
         return host
 
 
 class HostPool:
     """The connections to one engine; the last one released is the first one used again."""
 
-    def __init__(self, address: Address, clock: Clock, patience: Patience, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, address: Address, clock: Clock, patience: Patience, loop: asyncio.AbstractEventLoop, api_key: str | None
+    ) -> None:
         self._address = address
         self._clock = clock
         self._patience = patience
         self._loop = loop
+        self._authorization = b"authorization: Bearer %b\r\n" % api_key.encode() if api_key else b""
+        self._heads: dict[tuple[str, bytes], bytes] = {}
         self._idle: list[EngineConnection] = []
         self._all: set[EngineConnection] = set()
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
+
+    def head(self, path: str, method: bytes = b"POST") -> bytes:
+        """Request line and the header lines that all requests of a path share."""
+        head = self._heads.get((path, method))
+        if head is None:
+            target, host = (self._address.path + path).encode(), self._address.id.encode()
+            head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, host, self._authorization)
+            if method == b"POST":
+                head += b"content-type: application/json\r\n"
+            self._heads[path, method] = head
+        return head
 
     def start(self, reply: EngineReply) -> EngineReply:
         oldest = self._clock() - self._patience.keep_alive

@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from serving.errors import Lost, UpstreamError
+from serving.front.eager import Wake
 
 _BUFFER_BYTES = 256 * 1024
 _LARGEST_ANSWER = 64 * 1024 * 1024
@@ -34,7 +35,7 @@ class Source(Protocol):
 class EngineReply:
     """`request` is the bytes that ask for it. A stream is ready at its first bytes, anything else when whole."""
 
-    def __init__(self, request: bytes, loop: asyncio.AbstractEventLoop, *, wants_stream: bool) -> None:
+    def __init__(self, request: bytes, *, wants_stream: bool) -> None:
         self.request = request
         self.status = 0
         self.is_stream = False
@@ -45,13 +46,11 @@ class EngineReply:
         self.paused = False
         self.source: Source | None = None
         self.connecting: asyncio.Task[None] | None = None
-        self._loop = loop
         self._wants_stream = wants_stream
         self._pieces: list[bytes] = []
         self._size = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._ready = Wake()
         self._sink: Sink | None = None
-        self._is_ready = False
         self._ended = False
         self._error: UpstreamError | None = None
 
@@ -62,9 +61,7 @@ class EngineReply:
 
     async def ready(self) -> None:
         """Wait for the first bytes of a stream with status 200, else for the whole answer. Raises `UpstreamError`."""
-        if not self._is_ready:
-            self._waiter = self._loop.create_future()
-            await self._waiter
+        await self._ready
         if self._error is not None:
             raise self._error
 
@@ -123,7 +120,7 @@ class EngineReply:
 
     def end(self) -> None:
         self._ended = True
-        self._make_ready()
+        self._ready.set()
         if self._sink is not None:
             self._sink.end()
 
@@ -131,7 +128,7 @@ class EngineReply:
         if self._ended or self._error is not None:
             return
         self._error = error
-        self._make_ready()
+        self._ready.set()
         if self._sink is not None:
             self._sink.lost(error)
 
@@ -139,17 +136,11 @@ class EngineReply:
         self._pieces.append(piece)
         self._size += len(piece)
         if self.is_stream and self._wants_stream:
-            if not self._is_ready:
+            if len(self._pieces) == 1:
                 self.first_at = at
-                self._make_ready()
+                self._ready.set()
             if self._size > _BUFFER_BYTES:
                 self.pause()
         elif self._size > _LARGEST_ANSWER:
             self.fail(Lost("answer too large"))
             self.abort()
-
-    def _make_ready(self) -> None:
-        if not self._is_ready:
-            self._is_ready = True
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)

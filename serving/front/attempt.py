@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -93,8 +92,7 @@ class RetryBudget:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """An engine that answers. Leaving the block counts it out and, unless all was read, makes the engine stop."""
 
     endpoint: Endpoint

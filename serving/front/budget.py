@@ -84,6 +84,9 @@ class Reservation:
         self.settle(0)
 
 
+_UNLIMITED = Reservation(None, 0, b"")
+
+
 class Budget:
     """Owns the accounts of all keys that have limits. Check and count are one call, `reserve`."""
 
@@ -94,7 +97,7 @@ class Budget:
     def reserve(self, caller: Caller, tokens: int) -> Reservation:
         """Count one request and set `tokens` aside. Raises `RateLimited` saying which limit and when to return."""
         if caller.requests_per_minute is None and caller.tokens_per_minute is None:
-            return Reservation(None, 0, b"")
+            return _UNLIMITED
         now = self._clock()
         account = self._accounts.get(caller.key_id)
         if account is None:

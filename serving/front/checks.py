@@ -54,7 +54,8 @@ def content(body: dict[str, Any], names: tuple[str, ...], limits: LimitSettings)
 
 def output_bound(body: dict[str, Any]) -> int:
     """The client's own bound of the answer, tokens; 0 when it set none."""
-    return next((body[name] for name in _OUTPUT_BOUNDS if body.get(name)), 0)
+    bound: int = body.get("max_completion_tokens") or body.get("max_tokens") or body.get("max_output_tokens") or 0
+    return bound
 
 
 def deeper_than(value: Any, depth: int) -> bool:

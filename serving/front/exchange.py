@@ -12,6 +12,7 @@ from collections.abc import Callable
 from serving.errors import RequestError
 from serving.front.attempt import Reply
 from serving.front.dialect import Route
+from serving.front.eager import Run
 
 _STATUS = {status: b"HTTP/1.1 %d %b\r\n" % (status, http.HTTPStatus(status).phrase.encode()) for status in (200, 503)}
 _SSE = (
@@ -49,7 +50,7 @@ class Exchange:
         self.route = route
         self.request_id = ""
         self.at = 0.0
-        self.task: asyncio.Task[None] | None = None
+        self.run: Run | None = None
         self.extra_headers = b""
         self.stopped_by: RequestError | None = None
         # Receiving.
@@ -137,8 +138,8 @@ class Exchange:
         """End the flow from outside: the client left, time is up, or the server stops. Frees the engine."""
         self.stopped_by = error
         self.disconnected = error.status == 499
-        if self.task is not None:
-            self.task.cancel()
+        if self.run is not None:
+            self.run.cancel()
 
     def _stream_head(self) -> bytes:
         if self._chunked:

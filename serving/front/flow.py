@@ -44,7 +44,6 @@ class Steps:
     ledger: Ledger
     limits: LimitSettings
     clock: Callable[[], float]
-    loop: asyncio.AbstractEventLoop
 
 
 async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
@@ -69,28 +68,28 @@ async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
 async def _answer(steps: Steps, arrived: Arrived, client: Exchange, entry: Entry) -> None:
     clock = steps.clock
     entry.caller = caller = steps.auth.identify(arrived.headers)
-    entry.mark("auth", clock())
+    entry.auth_at = clock()
     entry.request = request = wire.read(arrived, steps.limits)
     authorise(caller, request.model)
-    entry.mark("request", clock())
+    entry.request_at = clock()
     with steps.budget.reserve(caller, request.prompt_tokens + request.output_tokens) as reservation:
-        entry.mark("budget", clock())
+        entry.budget_at = clock()
         client.extra_headers = reservation.headers
         candidates = steps.fleet.candidates(request.model)
-        entry.mark("route", clock())
+        entry.route_at = clock()
         if request.stream:
             client.expect_stream()
         with await steps.attempts.start(
             request, candidates, request_id=arrived.id, cache_salt=caller.cache_salt, trail=entry
         ) as started:
-            entry.mark("attempt", clock())
+            entry.attempt_at = clock()
             if request.stream:
-                await _relay(steps, Stream(started, request, client, clock, steps.loop), entry, reservation, request)
+                await _relay(steps, Stream(started, request, client, clock), entry, reservation, request)
             else:
                 outcome = deliver(started, client)
                 entry.outcome = lambda: outcome
                 reservation.settle(outcome.tokens_or(request.prompt_tokens))
-        entry.mark("relay", clock())
+        entry.relay_at = clock()
 
 
 async def _relay(

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import BodyTooLarge, ClientLeft, EngineTimeout, HeadTooLarge, InvalidRequest, RequestError
 from serving.front.dialect import ROUTES, Route, openai_error
-from serving.front.eager import run
+from serving.front.eager import Run
 from serving.front.exchange import Exchange, error_lines, status_line
 from serving.front.wire import Arrived
 
@@ -50,6 +50,7 @@ class HotProtocol(HttpToolsProtocol):
         self._in_head = True
         self._lingers = False
         self._receiving_since: float | None = edge.clock()
+        self._idle_since: float | None = None
         self._stalled_since: float | None = None
 
     @property
@@ -64,6 +65,8 @@ class HotProtocol(HttpToolsProtocol):
             self.transport.close()
         elif self._stalled_since is not None and now - self._stalled_since > edge.write_seconds:
             self.transport.abort()
+        elif self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
         elif self._running is not None:
             if now - self._running.at > edge.total_seconds:
                 self._running.stop(EngineTimeout("The request took longer than this server allows."))
@@ -77,7 +80,7 @@ class HotProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         self._segment_size = len(data)
         try:
             self.parser.feed_data(data)
@@ -93,7 +96,9 @@ class HotProtocol(HttpToolsProtocol):
                 self._reject(HeadTooLarge("The request's headers are too large."))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._head_size = 0
         self._in_head = True
         if self._receiving_since is None:
@@ -103,7 +108,7 @@ class HotProtocol(HttpToolsProtocol):
         self._in_head = False
         route = self._route() if self.parser.get_method() == b"POST" else None
         if route is None:
-            super().on_headers_complete()
+            self._hand_over()
         else:
             self._take(route)
         if self.pipeline and len(self.pipeline) < _PIPELINED:
@@ -132,15 +137,20 @@ class HotProtocol(HttpToolsProtocol):
         done, self._running = self._running, None
         if done is not None and not done.keep_alive:
             self._close(lingers=done.refusal is not None)
-        following: Any = self.pipeline[-1][0] if self.pipeline else None
-        if not isinstance(following, Exchange) or self.transport.is_closing():
-            super().on_response_complete()
-            return
         self.server_state.total_requests += 1
-        self.pipeline.pop()
+        if self.transport.is_closing():
+            return
         self.flow.resume_reading()
-        following.is_next = True
-        self._run_if_next(following)
+        if not self.pipeline:
+            self._idle_since = self._edge.clock()
+            return
+        following: Any
+        following, app = self.pipeline.pop()
+        if isinstance(following, Exchange):
+            following.is_next = True
+            self._run_if_next(following)
+        else:
+            self._start_asgi_task(following, app)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -160,8 +170,15 @@ class HotProtocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, Exchange):
             self.cycle = None  # type: ignore[assignment]
-        self._unset_keepalive_if_required()
         super().connection_lost(exc)
+
+    def _hand_over(self) -> None:
+        """Let uvicorn begin this message after all; its scope costs, so a hot request goes without."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        super().on_headers_complete()
 
     def _route(self) -> Route | None:
         route = ROUTES.get(self.url)
@@ -217,7 +234,7 @@ class HotProtocol(HttpToolsProtocol):
             exchange.refuse(exchange.refusal)
             return
         arrived = Arrived(exchange.request_id, exchange.at, exchange.route, exchange.headers, exchange.body)
-        exchange.task = run(self._edge.flow(arrived, exchange), self.loop)
+        exchange.run = Run(self._edge.flow(arrived, exchange), self.loop)
 
     def _reject(self, error: RequestError) -> None:
         """The connection's bytes make no sense any more: answer if no answer is under way, then close."""

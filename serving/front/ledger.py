@@ -16,6 +16,7 @@ from serving.front.wire import Arrived, GenerationRequest
 from serving.metrics import FrontMetrics
 
 _ID_LENGTH = 128
+_STEPS = ("auth", "request", "budget", "route", "attempt", "relay")
 
 
 @dataclass(slots=True)
@@ -29,12 +30,14 @@ class Entry:
     attempts: int = 0
     outcome: Callable[[], Outcome] | None = None
     error: RequestError | None = None
-    steps: list[tuple[str, float]] = field(default_factory=list)
     attempt_outcomes: list[tuple[str, str]] = field(default_factory=list)
-
-    def mark(self, step: str, at: float) -> None:
-        """The step ended at this time, monotonic seconds."""
-        self.steps.append((step, at))
+    # When each step ended, monotonic seconds.
+    auth_at: float = 0.0
+    request_at: float = 0.0
+    budget_at: float = 0.0
+    route_at: float = 0.0
+    attempt_at: float = 0.0
+    relay_at: float = 0.0
 
     def sent(self, endpoint: Endpoint) -> None:
         self.attempts += 1
@@ -49,7 +52,7 @@ class Entry:
         """Where the request was when it ended."""
         if self.outcome is not None:
             return "relay"
-        return "attempt" if self.steps and self.steps[-1][0] == "route" else "before_attempt"
+        return "attempt" if self.route_at else "before_attempt"
 
 
 class Lines(Protocol):
@@ -99,7 +102,8 @@ class Ledger:
             if (tokens := outcome.output_tokens) > 1:
                 metrics.tpot.observe((outcome.last_at - outcome.first_at) / (tokens - 1), model)
         metrics.tokens.add(model, "prompt", amount=outcome.usage.prompt_tokens if outcome.usage else 0)
-        metrics.tokens.add(model, "cached", amount=outcome.usage.cached_tokens if outcome.usage else 0)
+        if outcome.usage and outcome.usage.cached_tokens:
+            metrics.tokens.add(model, "cached", amount=outcome.usage.cached_tokens)
         metrics.tokens.add(model, "output", amount=outcome.output_tokens)
 
     def _line(
@@ -133,9 +137,11 @@ class Ledger:
 
 def _durations(entry: Entry) -> dict[str, float]:
     durations, before = {}, entry.arrived.at
-    for step, at in entry.steps:
-        durations[step] = _rounded(at - before)
-        before = at
+    for step in _STEPS:
+        at = getattr(entry, f"{step}_at")
+        if at:
+            durations[step] = _rounded(at - before)
+            before = at
     return durations
 
 

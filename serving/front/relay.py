@@ -6,10 +6,8 @@ stream ends with an error event and an abnormal close, never with the terminal e
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -17,6 +15,7 @@ from serving.errors import EngineFailed, EngineTimeout, RequestError, Silent, Up
 from serving.front import events
 from serving.front.attempt import Reply, Started
 from serving.front.dialect import Dialect
+from serving.front.eager import Wake
 from serving.front.events import Usage
 from serving.front.wire import GenerationRequest
 
@@ -42,8 +41,7 @@ class Client(Protocol):
         """An error event, then an abnormal end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What was delivered. `usage` is the engine's count, else None; times are monotonic seconds."""
 
     usage: Usage | None
@@ -86,7 +84,6 @@ class Stream:
         request: GenerationRequest,
         client: Client,
         clock: Callable[[], float],
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._started = started
         self._dialect: Dialect = request.route.dialect
@@ -95,7 +92,8 @@ class Stream:
         self._shows_usage = request.wants_usage
         self._client = client
         self._clock = clock
-        self._ended: asyncio.Future[None] = loop.create_future()
+        self._ended = Wake()
+        self._has_ended = False
         self._rest = b""
         self._events = 0
         self._finish: str | None = None
@@ -160,12 +158,14 @@ class Stream:
             self._client.write(b"".join(out))
 
     def _close(self, out: list[bytes]) -> None:
-        if not self._ended.done():
+        if not self._has_ended:
+            self._has_ended = True
             self._client.finish(b"".join(out))
-            self._ended.set_result(None)
+            self._ended.set()
 
     def _fail(self, error: RequestError) -> None:
-        if not self._ended.done():
+        if not self._has_ended:
+            self._has_ended = True
             self._error = error
             self._client.fail(error)
-            self._ended.set_result(None)
+            self._ended.set()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,8 +15,7 @@ from serving.settings import LimitSettings
 _BYTES_PER_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """One HTTP request as it came in; `at` is monotonic seconds."""
 
     id: str
@@ -27,8 +25,7 @@ class Arrived:
     body: bytes | bytearray
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationRequest:
+class GenerationRequest(NamedTuple):
     """A request that an engine may see. `prompt_tokens` is an estimate, `output_tokens` the client's own bound."""
 
     route: Route
@@ -45,10 +42,7 @@ def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
     """Parse and check a body. Raises `InvalidRequest` naming the parameter."""
     body = _parse(arrived.body, limits)
     route = arrived.route
-    for name, given in body.items():
-        if name not in route.fields:
-            _check_unlisted(name, given, limits)
-        checks.value(name, given, limits)
+    _check_fields(body, route, limits)
     model = checks.model(body)
     checks.content(body, route.content, limits)
     stream = bool(body.get("stream")) and route.streams
@@ -68,7 +62,7 @@ def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
 
 def for_engine(request: GenerationRequest, cache_salt: str | None) -> bytes:
     """The body as an engine gets it: what only we may set is set, what no engine needs is gone."""
-    body = {name: value for name, value in request.body.items() if name not in fields.IGNORED}
+    body = request.body.copy()
     if request.stream and request.route.usage_on_request:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     if request.route.drops_store:
@@ -97,9 +91,20 @@ _STATEFUL = {
 }
 
 
+def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> None:
+    dropped = []
+    for name, given in body.items():
+        if name in route.fields:
+            checks.value(name, given, limits)
+        elif name in fields.IGNORED:
+            dropped.append(name)
+        elif name != "store" and name not in limits.extra_fields:
+            _check_unlisted(name, given, limits)
+    for name in dropped:
+        del body[name]
+
+
 def _check_unlisted(name: str, given: Any, limits: LimitSettings) -> None:
-    if name in fields.IGNORED or name == "store" or name in limits.extra_fields:
-        return
     if name in _STATEFUL:
         if given:
             raise InvalidRequest(_STATEFUL[name], param=name, code="unsupported_parameter")
