@@ -13,7 +13,7 @@ def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "engine",
         help="run one engine cell (Ray Serve and vLLM) in the foreground",
-        description="Run one engine cell in the foreground. SIGTERM and Ctrl-C drain it, a second one stops it at once.",
+        description="Run one engine cell in the foreground. SIGTERM and Ctrl-C drain it, twice stops it at once.",
     )
     add_settings_options(parser)
     parser.add_argument("--model", metavar="M", help="hub id or folder (default: a small one for this machine)")

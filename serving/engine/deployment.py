@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from serving.engine.draining import RefuseWhileDraining
+from serving.engine.reusable_port import reuse_ports
 
 APPLICATION = "engine"
 _LOOK_SECONDS = 0.05
@@ -63,6 +66,7 @@ class VllmReplica:
         from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        reuse_ports()
         self._draining_file = draining_file
         self._args = _parse(arguments)
         config = AsyncEngineArgs.from_cli_args(self._args).create_engine_config(
@@ -107,7 +111,7 @@ def _parse(arguments: list[str]) -> Any:
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    class Parser(FlexibleArgumentParser):  # type: ignore[misc,no-any-unimported]
+    class Parser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> NoReturn:
             raise ValueError(f"vLLM refuses its arguments: {message}")
 
@@ -121,8 +125,25 @@ async def _exit_when_dead(engine: Any) -> None:
 
     Streams in flight get vLLM's error event first.
     """
-    while not engine.errored:
+    # vLLM tells nobody: it sets a flag from a thread of its own.
+    while not engine.errored:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_SECONDS)
     _log.error("the engine process is dead; this replica ends")
     await asyncio.sleep(_LAST_WORD_SECONDS)
+    _kill_own_group()
     os._exit(1)
+
+
+def _kill_own_group() -> None:
+    """vLLM's workers outlive their engine by up to 20 s and hold its memory, which the replacement needs.
+
+    Python's resource tracker stays: it removes the shared memory of the others and ends by itself.
+    """
+    own = os.getpid()
+    if os.getpgrp() != own:
+        return
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with suppress(ProcessLookupError, FileNotFoundError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if pid != own and os.getpgid(pid) == own and b"resource_tracker" not in command:
+                os.kill(pid, signal.SIGKILL)

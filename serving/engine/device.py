@@ -12,7 +12,9 @@ from serving.errors import EngineStartError, SettingsError
 Device = Literal["cpu", "cuda"]
 
 
-def resolve_device(wanted: Literal["auto", "cpu", "cuda"], environ: Mapping[str, str], root: Path = Path("/")) -> Device:
+def resolve_device(
+    wanted: Literal["auto", "cpu", "cuda"], environ: Mapping[str, str], root: Path = Path("/")
+) -> Device:
     """`wanted`, with `auto` read as the GPU where one is seen and the GPU build of vLLM is installed.
 
     Raises `SettingsError` for `engine.device` where the machine or the installed vLLM cannot do it.

@@ -33,7 +33,11 @@ class RefuseWhileDraining:
         self._draining_file = draining_file
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope.get("method") != "POST" or not os.path.exists(self._draining_file):
+        if scope.get("method") != "POST" or not self._draining():
             return await self._app(scope, receive, send)
         await send({"type": "http.response.start", "status": 503, "headers": _HEADERS})
         await send({"type": "http.response.body", "body": _BODY})
+
+    def _draining(self) -> bool:
+        """One stat of a local file: 2 µs."""
+        return os.path.exists(self._draining_file)

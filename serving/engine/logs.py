@@ -10,8 +10,14 @@ _TAIL_BYTES = 64 * 1024
 # (EngineCore pid=123) INFO 11-24 15:30:01 [core.py:105] Initializing ...
 _VLLM_LINE = re.compile(r"(?P<level>INFO|WARNING|ERROR) \d\d-\d\d [\d:]+ \[[^\]]*\] (?P<text>.*\S)")
 _ERROR = re.compile(r"(?:^|\s)(?:[a-z_0-9]+\.)*(?P<text>[A-Z]\w*(?:Error|Exception|Exit): .*\S)")
+_PREFIX = re.compile(r"^\(\w+ pid=\d+\) (?:ERROR \d\d-\d\d [\d:]+ \[[^\]]*\] )?")
 # These only say that something else failed.
-_SECOND_HAND = ("Traceback (most recent", "Engine core initialization failed", "WorkerProc initialization failed", "Worker proc ")
+_SECOND_HAND = (
+    "Traceback (most recent",
+    "Engine core initialization failed",
+    "WorkerProc initialization failed",
+    "Worker proc ",
+)
 
 
 def last_step(logs: Path) -> str | None:
@@ -26,12 +32,26 @@ def last_step(logs: Path) -> str | None:
 
 def root_cause(logs: Path, serve_message: str) -> str:
     """The one line that says why a replica did not start: the last error of its own in vLLM's or Serve's words."""
-    for line in [*reversed([*_lines(logs)]), *reversed(serve_message.splitlines())]:
-        match = _ERROR.search(line)
-        if match and not any(text in match["text"] for text in _SECOND_HAND):
-            return match["text"]
+    for lines in ([*_lines(logs)], serve_message.splitlines()):
+        for index, line in reversed([*enumerate(lines)]):
+            match = _ERROR.search(line)
+            if match and not any(text in match["text"] for text in _SECOND_HAND):
+                return _with_details(match["text"], lines[index + 1 :])
     lines = [line.strip() for line in serve_message.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason given"
+
+
+def _with_details(error: str, following: list[str]) -> str:
+    """pydantic puts the field and its complaint on the lines after "1 validation error for ModelConfig"."""
+    if " validation error" not in error:
+        return error
+    details = []
+    for line in following[:3]:
+        complaint, end, _ = line.partition(" [type=")
+        details.append(_PREFIX.sub("", complaint).strip())
+        if end:
+            break
+    return ": ".join(part for part in details if part)
 
 
 def _lines(logs: Path) -> Iterator[str]:

@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 
 from serving.engine.device import Device
 from serving.engine.tiny import is_tiny_model, make_tiny_model
+from serving.errors import SettingsError
 from serving.settings import EngineSettings
 
 _SMALL_MODELS: Mapping[Device, str] = {"cpu": "Qwen/Qwen2.5-0.5B-Instruct", "cuda": "Qwen/Qwen2.5-7B-Instruct"}
@@ -30,9 +31,14 @@ class ResolvedModel:
 def resolve_model(
     settings: EngineSettings, device: Device, environ: Mapping[str, str], progress: Callable[[str], None]
 ) -> ResolvedModel:
-    """The model of the settings; unset, a small one from the hub, or the tiny random one where there is no hub."""
+    """The model of the settings; unset, a small one from the hub, or the tiny random one where there is no hub.
+
+    Raises `SettingsError` for a path that is no folder.
+    """
     if settings.model:
         path = os.path.expanduser(settings.model)
+        if path.startswith(("/", "./", "../")) and not os.path.isdir(path):
+            raise SettingsError("engine.model", f"there is no folder {path}")
         own_name = Path(path).resolve().name if os.path.isdir(path) else settings.model
         return ResolvedModel(path, settings.served_model_name or own_name, is_tiny_model(Path(path)))
     if hub_reachable(environ):
