@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from bench import command, engine_bars, engine_sides, report
 from bench.engine_bars import Figures, Load, Sample, Standing
 from bench.loads import run_stream_client
+from bench.neighbours import Neighbours
 from bench.processes import BenchError, Child
 from bench.sides import Side
 
@@ -46,8 +47,9 @@ def measure(loads: Sequence[Load], rounds: int) -> tuple[Figures, str]:
         standing = [_standing(side, serving[side.name]) for side in up]
         for side in up:
             _run(loads[-1], side, serving[side.name], "warm-up")
+        neighbours = Neighbours(side.child for side in up)
         samples = _rounds(loads, rounds, up, serving)
-    return Figures(loads, standing, samples), _heading(up, rounds, missing)
+        return Figures(loads, standing, samples), _heading(up, rounds, [neighbours.verdict(), *missing])
 
 
 def _rounds(
@@ -98,13 +100,9 @@ def _cpu_seconds(children: Sequence[Child]) -> float:
     return sum(child.cpu_seconds() for child in children)
 
 
-def _heading(up: Sequence[Side], rounds: int, missing: Sequence[str]) -> str:
+def _heading(up: Sequence[Side], rounds: int, notes: Sequence[str]) -> str:
     versions = ", ".join(f"{side.name} {side.version}" for side in up)
-    method = _METHOD.format(length=engine_sides.MAX_MODEL_LEN, rounds=rounds)
-    notes = "".join(f"\n**{line.splitlines()[0]}**" for line in missing)
-    return (
-        f"{report.today()}, {report.machine()}. {versions}, Python {sys.version.split()[0]}.\n{method}{notes}".strip()
-    )
+    return report.heading(versions, _METHOD.format(length=engine_sides.MAX_MODEL_LEN, rounds=rounds), notes)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from bench import command, front_bars, report, sides
 from bench.front_bars import FULL, QUICK, Figures, Plan
 from bench.loads import WRK, Json, Sample, Streams
+from bench.neighbours import Neighbours
 from bench.processes import BenchError
 from bench.sides import Side
 
 _METHOD = """\
-Front on core {front_core}, mock engine and load generator on core {mock_core}; median of {rounds} alternated rounds.
+Front on core {front_core}, mock engine and load generator on core {mock_core}; best of {rounds} alternated rounds.
 CPU is the scheduler's own account of a side's process tree. Request logs are off but where the side's name says so.
 """
 
@@ -28,13 +29,13 @@ def main() -> int:
     chosen = command.options("bench.front", __doc__)
     plan = QUICK if chosen.quick else FULL
     rounds = chosen.rounds or plan.rounds
-    figures, missing = measure(plan, rounds)
+    figures, notes = measure(plan, rounds)
     table = report.table(front_bars.HEADERS, front_bars.rows(figures))
-    return command.conclude("Front tier", _heading(figures, rounds, missing), table, front_bars.bars(figures), chosen)
+    return command.conclude("Front tier", _heading(figures, rounds, notes), table, front_bars.bars(figures), chosen)
 
 
 def measure(plan: Plan, rounds: int) -> tuple[Figures, list[str]]:
-    """The figures of every side that can be started, and a line about each that cannot."""
+    """The figures of every side that can be started, and notes: on the machine, and on each side that cannot."""
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(sides.started(sides.mock()))
         launches, missing = sides.fronts(engine.port)
@@ -48,8 +49,9 @@ def measure(plan: Plan, rounds: int) -> tuple[Figures, list[str]]:
             missing.append("JSON LOADS ARE MISSING: wrk is not installed; apt-get install wrk")
         for line in missing:
             print(f"!!! {line}", flush=True)
+        neighbours = Neighbours(side.child for side in up)
         samples = _rounds(plan, rounds, up)
-    return Figures(plan, up, samples), missing
+        return Figures(plan, up, samples), [neighbours.verdict(), *missing]
 
 
 def _rounds(plan: Plan, rounds: int, up: Sequence[Side]) -> dict[tuple[str, Json | Streams], list[Sample]]:
@@ -75,13 +77,10 @@ def _progress(side: Side, load: Json | Streams, sample: Sample) -> None:
     print(f"  {what:<14} {side.name:<24} {sample.cpu_us:7.1f} CPU-µs {sample.per_second:9,.0f}/s{trouble}", flush=True)
 
 
-def _heading(figures: Figures, rounds: int, missing: Sequence[str]) -> str:
+def _heading(figures: Figures, rounds: int, notes: Sequence[str]) -> str:
     versions = ", ".join(f"{side.name} {side.version}" for side in figures.sides if side.version)
     method = _METHOD.format(front_core=sides.FRONT_CORE, mock_core=sides.MOCK_CORE, rounds=rounds)
-    notes = "".join(f"\n**{line.splitlines()[0]}**" for line in missing)
-    return (
-        f"{report.today()}, {report.machine()}. {versions}, Python {sys.version.split()[0]}.\n{method}{notes}".strip()
-    )
+    return report.heading(versions, method, notes)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.loads import Json, Sample, Streams, median
+from bench.loads import Json, Sample, Streams, best
 from bench.report import Bar, ratio
 from bench.sides import Side
 
@@ -62,9 +62,9 @@ class Figures:
     rounds: Rounds
 
     def of(self, name: str, load: Json | Streams) -> Sample | None:
-        """The median over the rounds."""
+        """The best of the rounds."""
         samples = self.rounds.get((name, load))
-        return median(samples) if samples else None
+        return best(samples) if samples else None
 
     def cpu_us(self, name: str, load: Json | Streams) -> float | None:
         """The score of one load."""

@@ -66,7 +66,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def machine() -> str:
-    """The machine in one line."""
+    """Cores, memory and kernel in one line."""
     cpu = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     kib = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     memory_gib = int(kib.group(1)) / 1024**2 if kib else 0.0
@@ -74,9 +74,11 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({name}), {memory_gib:.0f} GiB, Linux {platform.release()}"
 
 
-def today() -> str:
-    """The date of the run."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+def heading(versions: str, method: str, notes: Sequence[str]) -> str:
+    """Date, machine and versions, the method, and the first line of every note."""
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    first = f"{today}, {machine()}. {versions}, Python {platform.python_version()}."
+    return "\n".join([first, method.strip(), *(note.splitlines()[0] for note in notes)])
 
 
 def keep(title: str, text: str, path: Path = RESULTS) -> None:
