@@ -24,6 +24,7 @@ _OURS = "tidegate: "
 _ERROR = f"{_OURS}error: "
 # vLLM prints its whole configuration as one step.
 _LONGEST_LINE = 160
+_FRONT_SECONDS = 60.0
 
 
 class Worker:
@@ -51,6 +52,7 @@ class Crew:
         self._front = Worker(household.front, folder)
         self._cells = [Worker(cell, folder) for cell in household.cells]
         self._progress = progress
+        self._front_due_at: float | None = None
 
     @property
     def _workers(self) -> list[Worker]:
@@ -65,14 +67,24 @@ class Crew:
     def ready(self) -> bool:
         """One look at the start. Raises what the first member that gave up said."""
         for worker in self._workers:
-            self._relay(worker, self._progress.detail)
+            self._relay(worker, self._progress.detail if not worker.ready else _ignore)
             if worker.child.exit_status is not None:
                 raise _gave_up(worker.child)
             if not worker.ready and worker.ask_whether_ready() and worker is not self._front:
                 self._progress.say(f"{worker.child.name} is ready")
         waiting = [worker.child.name for worker in self._cells if not worker.ready]
         self._progress.tick(f"waiting for {' and '.join(waiting) or 'the front'}")
+        if not waiting and not self._front.ready:
+            self._require_front()
         return all(worker.ready for worker in self._workers)
+
+    def _require_front(self) -> None:
+        """With every cell ready, the front has a minute to see one."""
+        now = time.monotonic()
+        self._front_due_at = self._front_due_at or now + _FRONT_SECONDS
+        if now > self._front_due_at:
+            end = "\n".join(self._front.child.tail())
+            raise EngineStartError(f"the front does not find the engines; the end of {self._front.child.log}:\n{end}")
 
     def keep_running(self) -> None:
         """One look at everything that runs: say what it says, restart what died, say when it is back."""
@@ -106,6 +118,10 @@ class Crew:
         for line in worker.child.new_lines():
             if line.startswith(_OURS) and not line.startswith(_ERROR):
                 show(f"{worker.child.name}: {line.removeprefix(_OURS)[:_LONGEST_LINE]}")
+
+
+def _ignore(_line: str) -> None:
+    return
 
 
 def _gave_up(child: Child) -> Exception:

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     settings = with_fixed_ports(settings_from(args, overrides))
     from serving.main import run_front
 
-    # The announcement asks the front for its models, so it must not run on the front's own event loop.
+    # The announcement asks the front for its engines, so it must not run on the front's own event loop.
     announce = Thread(target=_announce, args=(settings, args.json), name="announce", daemon=True)
     return run_front(settings, on_ready=announce.start)
 
@@ -75,12 +75,19 @@ def with_fixed_ports(settings: Settings) -> Settings:
 
 
 def _announce(settings: Settings, as_json: bool) -> None:
-    from serving.cli.probe import first_model
     from serving.cli.ready import Ready, urls
 
     base_url, admin_url = urls(settings.front)
-    key = next(iter(settings.front.api_keys), None)
-    ready = Ready(base_url, admin_url, key, first_model(base_url, key))
+    ready = Ready(base_url, admin_url, next(iter(settings.front.api_keys), None), _served_model(admin_url))
     if as_json:
         print(ready.line(), flush=True)
-    print(f"tidegate: ready on {base_url}, model {ready.model or 'unknown'}, admin on {admin_url}", file=sys.stderr)
+    print(f"tidegate: ready on {base_url}, model {ready.model}, admin on {admin_url}", file=sys.stderr, flush=True)
+
+
+def _served_model(admin_url: str) -> str | None:
+    """The first model of the first engine that has one; the admin port tells it without a key."""
+    from serving.cli.probe import get
+
+    answer = get(f"{admin_url}/admin/engines", timeout_seconds=5)
+    engines = (answer.json() or {}).get("engines", []) if answer else []
+    return next((model for engine in engines for model in engine["models"]), None)

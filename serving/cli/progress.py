@@ -23,6 +23,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Show one line for good."""
+        self._detail = ""
         self._clear()
         print(f"tidegate: {text}", file=self._out, flush=True)
         self._last_sign = time.monotonic()
