@@ -18,6 +18,15 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def no_traceback(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No front may log an exception that it did not expect, whatever its client got to see."""
+    yield
+    if "worlds" in request.fixturenames:
+        found: Worlds = request.getfixturevalue("worlds")
+        assert "Traceback" not in found.new_complaints()
+
+
 @pytest.fixture
 def world(worlds: Worlds) -> MakeWorld:
     """`world(engines=2, settings={...}, keys=[...])`: a shared front with exactly these, its engines reset."""
@@ -32,8 +41,9 @@ def solo(worlds: Worlds) -> World:
 
 @pytest.fixture
 def pair(worlds: Worlds) -> World:
-    """One front over two engines, whose retries no budget and no cool-down hides."""
-    return worlds.get(2, {"front.retry.budget_ratio": 1, "front.retry.cooldown_seconds": 0.05})
+    """One front over two engines, whose retries no budget and no cool-down hides, and who is asked often."""
+    retries = {"front.retry.budget_ratio": 1, "front.retry.cooldown_seconds": 0.05}
+    return worlds.get(2, {**retries, "front.engine_poll_seconds": 0.2})
 
 
 @pytest.fixture
@@ -47,6 +57,4 @@ def fresh_world(worlds: Worlds) -> Iterator[MakeWorld]:
 
     yield make
     for world in made:
-        world.front.terminate()
-        for engine in world.engines:
-            engine.down()
+        world.end()

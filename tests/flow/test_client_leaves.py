@@ -51,6 +51,7 @@ def test_the_engine_is_freed(
     with capsys.disabled():
         print(f" [{phase}, {way}: {took * 1000:.1f} ms]", end="")  # noqa: T201
     assert took < SECONDS
+    eventually(lambda: solo.front.metric("tidegate_requests_in_flight") == 0, within=1, what="gauge back to zero")
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -78,8 +79,7 @@ def test_a_client_that_leaves_during_a_fast_stream_frees_the_engine(solo: World)
         assert seconds_until_free(solo, wire, Wire.reset) < SECONDS
 
 
-def test_a_client_that_leaves_stops_further_attempts(world: MakeWorld) -> None:
-    pair = world(2, {"front.retry.budget_ratio": 1})
+def test_a_client_that_leaves_stops_further_attempts(pair: World) -> None:
     for engine in pair.engines:
         engine.script = Script(head_delay=0.3, status=503)
     with pair.wire() as wire:

@@ -7,6 +7,7 @@ from tests.support.vllm_wire import PROMPT_TOKENS
 from tests.support.waiting import eventually
 from tests.support.world import CHAT, EMBEDDINGS, World, chat_body
 
+TTFT, TPOT = "tidegate_time_to_first_token_seconds", "tidegate_time_per_output_token_seconds"
 SECRET = "a prompt that no log may hold"
 
 
@@ -42,15 +43,10 @@ def test_a_line_shows_the_key_by_its_first_characters_only(solo: World) -> None:
 
 
 def test_refusals_leave_a_line_too(solo: World) -> None:
-    for options, status, error_type in (
-        ({"key": None}, 401, "invalid_api_key"),
-        ({"key": "wrong"}, 401, "invalid_api_key"),
-    ):
-        answer = solo.ask(CHAT, chat_body(), **options)
-        line = solo.front.log_of(answer.headers["x-request-id"])
-        assert (line["status"], line["error_type"], line["attempts"]) == (status, error_type, 0)
-    line = solo.front.log_of(solo.say(model="none").headers["x-request-id"])
-    assert (line["status"], line["error_type"]) == (404, "model_not_found")
+    refusals = [solo.ask(CHAT, chat_body(), key=None), solo.say(model="none"), solo.say(bogus=1)]
+    lines = [solo.front.log_of(answer.headers["x-request-id"]) for answer in refusals]
+    told = [(line["status"], line["error_type"], line["attempts"]) for line in lines]
+    assert told == [(401, "invalid_api_key", 0), (404, "model_not_found", 0), (400, "unknown_parameter", 0)]
 
 
 def test_a_retried_request_tells_its_attempts_and_the_engine_that_answered(pair: World) -> None:
@@ -73,12 +69,12 @@ def test_a_broken_stream_tells_its_error(solo: World) -> None:
 def test_no_prompt_answer_or_key_enters_the_log_or_the_metrics(solo: World) -> None:
     solo.engine.script = Script(("an answer that no log may hold",))
     for body in (secret_body(), secret_body(stream=False), secret_body(bogus=SECRET), secret_body(model=7)):
-        solo.front.log_of(solo.ask(CHAT, body).headers["x-request-id"])
-    solo.front.log_of(solo.ask(CHAT, SECRET.encode()).headers["x-request-id"])
-    solo.engine.script = Script(status=500, body=SECRET.encode())
-    solo.front.log_of(solo.ask(CHAT, secret_body()).headers["x-request-id"])
-    solo.engine.script = Script(fault="error_event", at=2)
-    solo.front.log_of(solo.ask(CHAT, secret_body()).headers["x-request-id"])
+        solo.ask(CHAT, body)
+    solo.ask(CHAT, SECRET.encode())
+    for script in (Script(status=500, body=SECRET.encode()), Script(fault="error_event", at=2)):
+        solo.engine.script = script
+        last = solo.ask(CHAT, secret_body())
+    solo.front.log_of(last.headers["x-request-id"])
     seen = "".join(solo.front.lines) + solo.front.stderr + solo.front.get(f"{solo.front.admin_url}/metrics")[1]
     assert SECRET not in seen
     assert "an answer that no log may hold" not in seen
@@ -131,17 +127,18 @@ def bucket(world: World, name: str, edge: str) -> float:
 
 def test_latency_histograms_have_edges_at_the_goals(solo: World) -> None:
     solo.say()
+    names = (TTFT, TPOT, "tidegate_request_duration_seconds")
     edges = {
         name: {dict(labels)["le"] for found, labels in solo.front.metrics() if found == f"{name}_bucket"}
-        for name in ("tidegate_ttft_seconds", "tidegate_tpot_seconds", "tidegate_request_duration_seconds")
+        for name in names
     }
-    assert {"0.1", "0.25", "0.5"} <= edges["tidegate_ttft_seconds"]
-    assert {"0.025", "0.05"} <= edges["tidegate_tpot_seconds"]
+    assert {"0.1", "0.25", "0.5"} <= edges[TTFT]
+    assert {"0.025", "0.05"} <= edges[TPOT]
     assert {"1.0", "60.0", "+Inf"} <= edges["tidegate_request_duration_seconds"]
 
 
 def test_time_to_first_token_is_measured(solo: World) -> None:
-    names = [("tidegate_ttft_seconds", edge) for edge in ("0.25", "0.5")]
+    names = [(TTFT, edge) for edge in ("0.25", "0.5")]
     before = [bucket(solo, *name) for name in names]
     solo.engine.script = Script(first_delay=0.35)
     solo.say()
@@ -149,7 +146,7 @@ def test_time_to_first_token_is_measured(solo: World) -> None:
 
 
 def test_time_per_token_is_measured(solo: World) -> None:
-    names = [("tidegate_tpot_seconds", edge) for edge in ("0.05", "+Inf")]
+    names = [(TPOT, edge) for edge in ("0.05", "+Inf")]
     before = [bucket(solo, *name) for name in names]
     solo.engine.script = Script(("a",) * 6, gap=0.08)
     solo.say()

@@ -10,7 +10,7 @@ import pytest
 from tests.support.raw_http import Wire, parsed
 from tests.support.script import Script
 from tests.support.waiting import eventually
-from tests.support.world import MakeWorld, World
+from tests.support.world import CHAT, MakeWorld, World, chat_body
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -27,29 +27,37 @@ def test_metrics_are_on_the_admin_port_only(solo: World) -> None:
     assert solo.ask("/metrics").status == 404
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/v1/models", CHAT])
 def test_the_admin_port_serves_no_api(solo: World, path: str) -> None:
-    assert solo.front.get(f"{solo.front.admin_url}{path}")[0] == 404
+    for body in (None, chat_body()):
+        with Wire(solo.front.admin_address) as wire:
+            assert wire.send(solo.request(path, body)).answer().status in (404, 405)
+    assert not solo.engine.seen
 
 
 def test_a_front_without_an_engine_lives_and_is_not_ready(fresh_world: MakeWorld) -> None:
-    world = fresh_world(1, {"front.engine_poll_seconds": 0.1})
+    world = fresh_world(1, {"front.engine_poll_seconds": 0.1}, started=False)
     world.engine.down()
-    eventually(lambda: world.front.readiness() == 503, within=3, what="not ready")
+    world.front.launch()
+    eventually(lambda: world.front.readiness() == 503, within=10, what="not ready")
     assert world.front.get(f"{world.front.admin_url}/livez")[0] == 200
+    refusal = world.say()
+    assert (refusal.status, refusal.error["code"]) == (503, "no_engine_available")
+    assert int(refusal.headers["retry-after"]) >= 1
     world.engine.up()
-    eventually(lambda: world.front.readiness() == 200, within=3, what="ready again")
+    eventually(lambda: world.front.readiness() == 200, within=3, what="ready")
+    assert world.say().text == "Hello, world"
 
 
 def test_a_stop_lets_streams_finish_and_takes_no_new_ones(fresh_world: MakeWorld) -> None:
     world = fresh_world()
-    world.engine.script = Script(fault="hang", at=2)
+    world.engine.next(Script(fault="hang", at=2))
     with world.wire() as wire, world.wire() as kept:
         kept.send(world.request("/v1/models")).answer()
         answer = wire.send(world.chat()).head()
         world.front.signal()
         eventually(lambda: world.front.readiness() in (503, 0), within=1, what="not ready")
-        assert_refused(world)
+        eventually(lambda: is_refused(world), within=1, what="new work being refused")
         world.engine.seen[0].release()
         assert list(wire.events(answer))[-1] == b"data: [DONE]\n\n"
         assert answer.end == "complete"
@@ -57,12 +65,11 @@ def test_a_stop_lets_streams_finish_and_takes_no_new_ones(fresh_world: MakeWorld
     assert world.front.wait(within=5) == 0
 
 
-def assert_refused(world: World) -> None:
+def is_refused(world: World) -> bool:
     try:
-        with Wire(world.front.address) as wire:
-            assert wire.send(world.chat()).answer().status == 503
+        return world.say().status == 503
     except ConnectionError:
-        return
+        return True
 
 
 def test_liveness_stays_while_a_front_drains(fresh_world: MakeWorld) -> None:

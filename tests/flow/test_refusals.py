@@ -78,7 +78,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "empty model": ({"model": ""}, "model"),
     "stream as text": ({"stream": "yes"}, "stream"),
     "stream_options as list": ({"stream_options": []}, "stream_options"),
-    "include_usage as text": ({"stream_options": {"include_usage": "yes"}}, "stream_options"),
     "temperature as text": ({"temperature": "hot"}, "temperature"),
     "temperature too high": ({"temperature": 3}, "temperature"),
     "temperature as bool": ({"temperature": True}, "temperature"),
@@ -130,7 +129,7 @@ def test_a_wrong_field_is_400_and_named(solo: World, case: str) -> None:
     [
         (COMPLETIONS, {"model": "tiny"}, "prompt"),
         (COMPLETIONS, {"model": "tiny", "prompt": ["x"] * 129}, "prompt"),
-        (COMPLETIONS, {"model": "tiny", "prompt": {"a": 1}}, "prompt"),
+        (COMPLETIONS, {"model": "tiny", "prompt": 5}, "prompt"),
         (COMPLETIONS, {"model": "tiny", "prompt": "x", "best_of": 99}, "best_of"),
         (EMBEDDINGS, {"model": "tiny"}, "input"),
         (EMBEDDINGS, {"model": "tiny", "input": ["x"] * 129}, "input"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from tests.support.raw_http import Wire
 from tests.support.script import Script, tokens
 from tests.support.waiting import eventually
@@ -61,15 +59,24 @@ def test_a_reader_that_stopped_and_left_frees_the_engine(solo: World) -> None:
     eventually(lambda: solo.engine.in_flight == 0, within=1, what="engine free")
 
 
-@pytest.mark.parametrize("stream", [True, False])
-def test_a_reader_that_reads_nothing_for_write_seconds_is_closed(world: MakeWorld, stream: bool) -> None:
+def test_a_reader_that_reads_nothing_for_write_seconds_is_closed(world: MakeWorld) -> None:
     strict = world(settings={"front.timeouts.write_seconds": 1})
-    strict.engine.script = FLOOD
-    with strict.wire(receive_buffer=4096) as wire:
-        wire.send(strict.chat(stream=stream))
-        strict.engine.wait_for(1)
+    strict.engine.by_user = {"flood": FLOOD}
+    with lazy(strict) as wire:
         eventually(lambda: strict.engine.in_flight == 0, within=6, what="engine free")
         eventually(lambda: strict.front.metric("tidegate_requests_in_flight") == 0, what="request over")
+        assert wire.answer().end == "cut"
+
+
+def test_a_document_that_nobody_reads_is_closed_too(world: MakeWorld) -> None:
+    strict = world(settings={"front.timeouts.write_seconds": 1})
+    strict.engine.script = Script(("x" * 16 * MIB,))
+    before = strict.front.open_files
+    with strict.wire(receive_buffer=4096) as wire:
+        wire.send(strict.chat(stream=False))
+        eventually(lambda: strict.front.open_files > before, what="the connection")
+        strict.engine.wait_for(1)
+        time.sleep(3)
         assert wire.answer().end == "cut"
 
 

@@ -203,6 +203,9 @@ class EngineConnection(asyncio.Protocol):
             await asyncio.sleep(0.02)  # an RST throws away what its receiver has not read yet
             self.reset()
             raise Died
+        if script.fault == "kill":
+            self.engine.die()
+            raise Died
         if script.fault == "fin":
             self.transport.close()
             raise Died

@@ -39,6 +39,7 @@ class Front:
         self.key = mint()
         self.port, self.admin_port = free_port(), free_port()
         self.address = ("127.0.0.1", self.port)
+        self.admin_address = ("127.0.0.1", self.admin_port)
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         self.lines: list[str] = []
@@ -55,11 +56,21 @@ class Front:
             path.write_text(yaml.safe_dump({"keys": [dict(entry) for entry in keys]}), encoding="utf-8")
             command += ["--keys-file", str(path)]
         self.command = command
+        self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> Front:
         """Run it and wait until it says that it is ready."""
+        self.launch()
+        deadline = time.monotonic() + START_SECONDS
+        while self.readiness() != 200:
+            assert self.process.poll() is None, f"front ended at its start: {self.stderr}"
+            assert time.monotonic() < deadline, f"front not ready after {START_SECONDS} s: {self.stderr}"
+            time.sleep(0.02)
+        return self
+
+    def launch(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-        self.process = subprocess.Popen(
+        self._process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -73,12 +84,6 @@ class Front:
         ]
         for reader in self._readers:
             reader.start()
-        deadline = time.monotonic() + START_SECONDS
-        while self.readiness() != 200:
-            assert self.process.poll() is None, f"front ended at its start: {self.stderr}"
-            assert time.monotonic() < deadline, f"front not ready after {START_SECONDS} s: {self.stderr}"
-            time.sleep(0.02)
-        return self
 
     def readiness(self) -> int:
         """Status of /readyz on the admin port; 0 when nothing listens."""
@@ -121,6 +126,11 @@ class Front:
         return lines[0]
 
     @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None
+        return self._process
+
+    @property
     def stderr(self) -> str:
         return "".join(self.complaints)
 
@@ -134,6 +144,7 @@ class Front:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def signal(self, number: int = signal.SIGTERM) -> None:
+        """No effect on a front that has ended."""
         self.process.send_signal(number)
 
     def wait(self, within: float = 10.0) -> int:
@@ -144,14 +155,15 @@ class Front:
         return status
 
     def terminate(self) -> int:
-        """SIGTERM, then SIGKILL after ten seconds; the exit status."""
-        if self.process.poll() is None:
-            self.signal()
-        try:
-            return self.wait()
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.wait()
+        """SIGTERM, and its exit status."""
+        self.signal()
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL; no effect on a front that was not started or has ended."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=10)
 
     def _collect(self, stream: Any, into: list[str]) -> None:
         for line in stream:

@@ -140,7 +140,7 @@ class Wire:
         elif answer.framing == "length":
             yield from self._length(answer, int(answer.headers["content-length"]))
         else:
-            while self._more():
+            while self.buffer or self._more():
                 yield self._take(len(self.buffer))
             answer.end = "complete"
 

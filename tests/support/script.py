@@ -12,7 +12,7 @@ from typing import Literal
 
 BEFORE_HEAD = -1
 
-Fault = Literal["rst", "fin", "hang", "error_event", "done_without_finish", "clean_end", "no_done"]
+Fault = Literal["rst", "fin", "kill", "hang", "error_event", "done_without_finish", "clean_end", "no_done"]
 Framing = Literal["chunked", "close"]
 
 

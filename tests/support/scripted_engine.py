@@ -62,8 +62,19 @@ class ScriptedEngine:
     def down(self) -> None:
         """As a killed process: the port refuses, every connection is reset."""
         if self._server is not None:
-            self._call(self._die())
+            self._call(self._dies())
+
+    def die(self) -> None:
+        """`down`, from the engine's own loop."""
+        if self._server is not None:
+            self._server.close()
             self._server = None
+        for connection in list(self.open):
+            connection.reset()
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
 
     def kill_idle(self) -> None:
         """Close every connection, keep listening."""
@@ -98,11 +109,8 @@ class ScriptedEngine:
     async def _listen(self) -> asyncio.Server:
         return await self._loop.create_server(lambda: EngineConnection(self), "127.0.0.1", self.port, backlog=2048)
 
-    async def _die(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for connection in list(self.open):
-            connection.reset()
+    async def _dies(self) -> None:
+        self.die()
 
     async def _close_all(self) -> None:
         for connection in list(self.open):

@@ -45,6 +45,11 @@ class World:
             engine.up()
         return self
 
+    def end(self) -> None:
+        self.front.kill()
+        for engine in self.engines:
+            engine.down()
+
     def wire(self, **options: Any) -> Wire:
         return Wire(self.front.address, **options)
 
@@ -75,6 +80,7 @@ class Worlds:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._worlds: dict[str, World] = {}
+        self._complaints: dict[int, int] = {}
 
     def get(
         self, engines: int = 1, settings: Mapping[str, Any] | None = None, keys: Sequence[Mapping[str, Any]] = ()
@@ -85,18 +91,30 @@ class Worlds:
         return self._worlds[name].reset()
 
     def new(
-        self, engines: int = 1, settings: Mapping[str, Any] | None = None, keys: Sequence[Mapping[str, Any]] = ()
+        self,
+        engines: int = 1,
+        settings: Mapping[str, Any] | None = None,
+        keys: Sequence[Mapping[str, Any]] = (),
+        *,
+        started: bool = True,
     ) -> World:
         scripted = [ScriptedEngine() for _ in range(engines)]
         front = Front([engine.url for engine in scripted], settings, keys, self._folder)
         try:
-            return World(front.start(), scripted)
+            return World(front.start() if started else front, scripted)
         except AssertionError:
-            front.terminate()
+            front.kill()
             raise
+
+    def new_complaints(self) -> str:
+        """What the shared fronts wrote to standard error since the last call."""
+        news = ""
+        for world in self._worlds.values():
+            lines, port = world.front.complaints, world.front.port
+            news += "".join(lines[self._complaints.get(port, 0) :])
+            self._complaints[port] = len(lines)
+        return news
 
     def close(self) -> None:
         for world in self._worlds.values():
-            world.front.terminate()
-            for engine in world.engines:
-                engine.down()
+            world.end()
