@@ -25,6 +25,7 @@ from serving.front import admin, api, flow
 from serving.front.attempt import Attempts, RetryBudget
 from serving.front.auth import Auth
 from serving.front.budget import Budget
+from serving.front.deadlines import Limits
 from serving.front.hot import Edge, HotProtocol
 from serving.front.ledger import Ledger
 from serving.front.route import Endpoint, Fleet
@@ -81,8 +82,8 @@ class Front:
         auth = Auth(self._keys, time.time)
         clients = self._clients = self._client_listener(auth, self._steps(auth, pool))
         operators = self._admin_listener()
-        await operators.start()
         await clients.start()
+        await operators.start()
         self._on_ready = on_ready
         background = [
             asyncio.create_task(directory.run(), name="engine-directory"),
@@ -113,24 +114,22 @@ class Front:
         )
 
     def _client_listener(self, auth: Auth, steps: flow.Steps) -> Listener:
-        settings = self._settings
+        settings, times = self._settings, self._settings.timeouts
         edge = Edge(
             flow=partial(flow.serve, steps),
             new_id=new_request_id,
             clock=_clock,
             body_bytes=settings.limits.body_bytes,
             head_bytes=settings.limits.head_bytes,
-            head_seconds=settings.timeouts.head_seconds,
-            write_seconds=settings.timeouts.write_seconds,
-            total_seconds=settings.timeouts.total_seconds,
+            waits=Limits(times.head_seconds, times.write_seconds, times.keep_alive_seconds),
+            total_seconds=times.total_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
         return Listener(
             api.create(auth, self._fleet, self._is_ready, new_request_id),
+            "front.port",
             settings.host,
             settings.port,
-            "front.port",
-            keep_alive_seconds=settings.timeouts.keep_alive_seconds,
             protocol=partial(HotProtocol, edge),
         )
 
@@ -141,7 +140,7 @@ class Front:
             collector(registry=registry)
         app = admin.create(registry, self._fleet, self._is_ready, new_request_id)
         settings = self._settings
-        return Listener(app, settings.admin_host, settings.admin_port, "front.admin_port", keep_alive_seconds=75)
+        return Listener(app, "front.admin_port", settings.admin_host, settings.admin_port)
 
     def _is_ready(self) -> bool:
         return not self._draining and bool(self._fleet.models())
@@ -170,6 +169,7 @@ class Front:
             times.first_byte_seconds,
             times.idle_seconds,
             times.head_seconds,
+            times.keep_alive_seconds,
             times.write_seconds,
             times.total_seconds,
         )

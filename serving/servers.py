@@ -31,11 +31,9 @@ class Listener:
     def __init__(
         self,
         app: FastAPI,
+        key: str,
         host: str,
         port: int,
-        key: str,
-        *,
-        keep_alive_seconds: float,
         protocol: Callable[..., asyncio.Protocol] | None = None,
     ) -> None:
         self._key = key
@@ -52,7 +50,6 @@ class Listener:
             server_header=False,
             date_header=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=int(keep_alive_seconds),
             timeout_graceful_shutdown=None,
         )
         self._server = QuietServer(config)

@@ -31,7 +31,7 @@ class EngineConnection(asyncio.Protocol):
     def __init__(self, clock: Callable[[], float], owner: Owner) -> None:
         self.reply: EngineReply | None = None
         self.last_at = clock()
-        self.uses = 0
+        self.idled = 0.0
         self._clock = clock
         self._owner = owner
         self._transport: asyncio.Transport | None = None
@@ -47,11 +47,13 @@ class EngineConnection(asyncio.Protocol):
     def start(self, reply: EngineReply) -> None:
         """Send the reply's request."""
         self.reply = reply
-        self.uses += 1
-        self.last_at = self._clock()
+        now = self._clock()
+        self.idled = now - self.last_at
+        self.last_at = now
         self._content_type = b""
         self._has_length = self._ends_with_connection = False
         reply.source = self
+        reply.was_sent = True
         if self._transport is not None:
             self._transport.write(reply.request)
 

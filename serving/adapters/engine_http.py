@@ -15,7 +15,8 @@ from serving.adapters.engine_connection import EngineConnection
 from serving.adapters.engine_reply import EngineReply
 from serving.errors import Lost, Silent, Unreachable
 
-# A kept-alive connection that breaks this soon was closed by the engine before our request came.
+# A connection that idled this long, and breaks this soon, was being closed by the engine when our request came.
+_IDLED_SECONDS = 1.0
 _STALE_SECONDS = 0.5
 
 
@@ -155,7 +156,7 @@ class HostPool:
             self._idle.remove(connection)
         if reply is None or reply.discarded:
             return
-        was_stale = connection.uses > 1 and self._clock() - connection.last_at < _STALE_SECONDS
+        was_stale = connection.idled > _IDLED_SECONDS and self._clock() - connection.last_at < _STALE_SECONDS
         if was_stale and not reply.received:
             self._connect(reply)
         else:
@@ -172,7 +173,8 @@ class HostPool:
                     lambda: EngineConnection(self._clock, self), address.host, address.port, ssl=self._tls
                 )
         except (OSError, TimeoutError) as error:
-            reply.fail(Unreachable(type(error).__name__))
+            # An engine that is gone after it got the request may be gone because of it.
+            reply.fail(Lost("connection lost") if reply.was_sent else Unreachable(type(error).__name__))
             return
         reply.connecting = None
         connection.start(reply)

@@ -41,6 +41,7 @@ class EngineReply:
         self.is_stream = False
         self.retry_after: str | None = None
         self.first_at = 0.0
+        self.was_sent = False
         self.received = False
         self.discarded = False
         self.paused = False

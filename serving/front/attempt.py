@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from serving.errors import EngineFailed, EngineRefused, EngineTimeout, Lost, NoEngine, Silent, UpstreamError
-from serving.front import wire
+from serving.front import events, wire
 from serving.front.route import Endpoint, Fleet, Lease
 from serving.front.wire import GenerationRequest
 
@@ -154,7 +154,7 @@ class Attempts:
         usable = False
         try:
             await reply.ready()
-            usable = reply.status == 200 and reply.is_stream == request.stream
+            usable = reply.status == 200 and reply.is_stream == request.stream and not _is_stillborn(reply, request)
         except UpstreamError as error:
             trail.came_back(type(error).__name__.lower())
             self._fleet.failed(endpoint)
@@ -172,6 +172,18 @@ class Attempts:
             return reply.status
         trail.came_back("refused")
         raise _refusal(reply.status, reply.body, request)
+
+
+def _is_stillborn(reply: Reply, request: GenerationRequest) -> bool:
+    """A stream whose first event says that it failed; nothing of it reached the client yet."""
+    dialect = request.route.dialect
+    if not request.stream or dialect.plain in reply.body:
+        return False
+    whole, _ = events.split(reply.body)
+    if not whole:
+        return False
+    first = dialect.read(whole[0])
+    return first.error is not None or (first.done and first.finish is None)
 
 
 def _final(failure: UpstreamError | int, broken: int) -> EngineFailed | EngineTimeout | NoEngine:

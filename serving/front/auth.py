@@ -29,6 +29,9 @@ class Caller:
     tokens_per_minute: int | None = None
     expires_at: float | None = None
 
+    def may_use(self, model: str) -> bool:
+        return not self.models or model in self.models
+
 
 class Keys(Protocol):
     """What auth needs: the caller of a key's SHA-256 (raw digest), or None."""
@@ -64,7 +67,7 @@ class Auth:
 
 def authorise(caller: Caller, model: str) -> None:
     """Raises `Forbidden` when the caller's key is not for this model."""
-    if caller.models and model not in caller.models:
+    if not caller.may_use(model):
         raise Forbidden(f"This API key may not use the model `{model}`.", param="model", code="model_not_allowed")
 
 

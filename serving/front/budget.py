@@ -103,23 +103,25 @@ class Budget:
         if account is None:
             account = self._accounts[caller.key_id] = Account(caller, now)
         if account.requests is not None and (wait := account.requests.take(1, now)):
-            raise _limited("requests per minute", account.requests.limit, 1, wait)
+            raise _limited("requests per minute", account.requests.limit, 1, wait, account.headers(now))
         if account.tokens is not None and (wait := account.tokens.take(tokens, now)):
             if account.requests is not None:
                 account.requests.correct(1)
-            raise _limited("tokens per minute", account.tokens.limit, tokens, wait)
+            raise _limited("tokens per minute", account.tokens.limit, tokens, wait, account.headers(now))
         return Reservation(account, tokens, account.headers(now))
 
 
-def _limited(which: str, limit: int, asked: int, wait: float) -> RateLimited:
+def _limited(which: str, limit: int, asked: int, wait: float, headers: bytes) -> RateLimited:
     if wait == math.inf:
         error = RateLimited(
             f"Request too large for this key: {asked} {which} asked, limit {limit}. Lower max_tokens or the prompt.",
             retry_after_seconds=60,
         )
         error.should_retry = False
-        return error
-    return RateLimited(
-        f"Rate limit reached for {which}: limit {limit}. Try again in {wait:.1f} s.",
-        retry_after_seconds=max(math.ceil(wait), 1),
-    )
+    else:
+        error = RateLimited(
+            f"Rate limit reached for {which}: limit {limit}. Try again in {wait:.1f} s.",
+            retry_after_seconds=max(math.ceil(wait), 1),
+        )
+    error.headers = headers
+    return error

@@ -34,8 +34,17 @@ class Wake:
         self._then = then
 
     def __await__(self) -> Generator[Any, Any, None]:
-        if not self._happened:
+        if self._happened:
+            return
+        if asyncio.current_task() is None:
             yield self
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._then = lambda: None if future.done() else future.set_result(None)
+        try:
+            yield from future.__await__()
+        finally:
+            self._then = None
 
 
 class Run:
@@ -84,24 +93,11 @@ async def _finish(flow: Flow, waits_for: Any) -> None:
 def _resume(flow: Flow, waits_for: Any) -> Generator[Any, Any, None]:
     try:
         while True:
-            sent: Any = None
             try:
-                if isinstance(waits_for, Wake):
-                    yield from _as_future(waits_for)
-                else:
-                    sent = yield waits_for
+                sent = yield waits_for
             except BaseException as error:  # noqa: BLE001 - whatever the loop throws belongs to the flow
                 waits_for = flow.throw(error)
             else:
                 waits_for = flow.send(sent)
     except StopIteration:
         return
-
-
-def _as_future(wake: Wake) -> Generator[Any, Any, None]:
-    future = asyncio.get_running_loop().create_future()
-    wake.on_set(lambda: None if future.done() else future.set_result(None))
-    try:
-        yield from future.__await__()
-    finally:
-        wake.on_set(None)

@@ -106,7 +106,9 @@ class Exchange:
 
     def refuse(self, error: RequestError) -> None:
         """The error as a response, or as an event when the head is out."""
-        if self._streaming:
+        if self.disconnected:
+            self._complete()
+        elif self._streaming:
             self.fail(error)
         elif not self.response_complete:
             body = self.route.dialect.error_body(error)

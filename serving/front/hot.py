@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import BodyTooLarge, ClientLeft, EngineTimeout, HeadTooLarge, InvalidRequest, RequestError
+from serving.front.deadlines import Deadlines, Limits
 from serving.front.dialect import ROUTES, Route, openai_error
 from serving.front.eager import Run
 from serving.front.exchange import Exchange, error_lines, status_line
@@ -32,8 +33,7 @@ class Edge:
     clock: Callable[[], float]
     body_bytes: int
     head_bytes: int
-    head_seconds: float
-    write_seconds: float
+    waits: Limits
     total_seconds: float
     heartbeat_seconds: float
 
@@ -49,9 +49,7 @@ class HotProtocol(HttpToolsProtocol):
         self._segment_size = 0
         self._in_head = True
         self._lingers = False
-        self._receiving_since: float | None = edge.clock()
-        self._idle_since: float | None = None
-        self._stalled_since: float | None = None
+        self._deadlines = Deadlines(edge.clock())
 
     @property
     def is_running(self) -> bool:
@@ -60,17 +58,15 @@ class HotProtocol(HttpToolsProtocol):
 
     def tick(self, now: float) -> None:
         """Called every now and then: heartbeats and time-outs."""
-        edge = self._edge
-        if self._receiving_since is not None and now - self._receiving_since > edge.head_seconds:
-            self.transport.close()
-        elif self._stalled_since is not None and now - self._stalled_since > edge.write_seconds:
+        edge, running = self._edge, self._running
+        if self._deadlines.is_stalled(now, edge.waits):
             self.transport.abort()
-        elif self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
+        elif self._deadlines.is_over(now, edge.waits):
             self.transport.close()
-        elif self._running is not None:
-            if now - self._running.at > edge.total_seconds:
-                self._running.stop(EngineTimeout("The request took longer than this server allows."))
-            self._running.heartbeat(now, edge.heartbeat_seconds)
+        elif running is not None and now - running.at > edge.total_seconds:
+            running.stop(EngineTimeout("The request took longer than this server allows."))
+        elif running is not None:
+            running.heartbeat(now, edge.heartbeat_seconds)
 
     def stop(self, error: RequestError) -> None:
         """End the running generation with this error."""
@@ -80,17 +76,17 @@ class HotProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
-        self._idle_since = None
+        self._deadlines.idle_since = None
         self._segment_size = len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._lingers = True
-            self._end_after_running()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_on_without_upgrade(data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             self._reject(InvalidRequest("This is not a valid HTTP request.", code="bad_http"))
             return
-        if self._in_head and self._receiving_since is not None:
+        if self._in_head and self._deadlines.receiving_since is not None:
             self._head_size += len(data)
             if self._head_size > self._edge.head_bytes:
                 self._reject(HeadTooLarge("The request's headers are too large."))
@@ -101,11 +97,15 @@ class HotProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._head_size = 0
         self._in_head = True
-        if self._receiving_since is None:
-            self._receiving_since = self._edge.clock()
+        if self._deadlines.receiving_since is None:
+            self._deadlines.receiving_since = self._edge.clock()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if (error := self._bad_head()) is not None:
+            self._reject(error)
+        if self._lingers or self.parser.should_upgrade():
+            return
         route = self._route() if self.parser.get_method() == b"POST" else None
         if route is None:
             self._hand_over()
@@ -125,7 +125,9 @@ class HotProtocol(HttpToolsProtocol):
                 self._refuse(cycle, BodyTooLarge(f"The body is larger than {self._edge.body_bytes} bytes."))
 
     def on_message_complete(self) -> None:
-        self._receiving_since = None
+        if self._lingers or self.parser.should_upgrade():
+            return
+        self._deadlines.receiving_since = None
         cycle: Any = self.cycle
         if not isinstance(cycle, Exchange):
             super().on_message_complete()
@@ -142,7 +144,7 @@ class HotProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if not self.pipeline:
-            self._idle_since = self._edge.clock()
+            self._deadlines.idle_since = self._edge.clock()
             return
         following: Any
         following, app = self.pipeline.pop()
@@ -154,13 +156,13 @@ class HotProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled_since = self._edge.clock()
+        self._deadlines.stalled_since = self._edge.clock()
         if self._running is not None:
             self._running.press(True)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled_since = None
+        self._deadlines.stalled_since = None
         if self._running is not None:
             self._running.press(False)
 
@@ -171,6 +173,16 @@ class HotProtocol(HttpToolsProtocol):
         if isinstance(cycle, Exchange):
             self.cycle = None  # type: ignore[assignment]
         super().connection_lost(exc)
+
+    def _read_on_without_upgrade(self, rest: bytes) -> None:
+        """The parser takes what follows an Upgrade for another protocol; we speak none, so it is read as HTTP."""
+        if self.parser.get_method() == b"CONNECT":
+            self._reject(InvalidRequest("This server opens no tunnels.", code="bad_http"))
+            return
+        kept = [b"%b: %b\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"http2-settings")]
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self.parser.get_method(), self.url, b"".join(kept))
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
 
     def _hand_over(self) -> None:
         """Let uvicorn begin this message after all; its scope costs, so a hot request goes without."""
@@ -205,15 +217,21 @@ class HotProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
             if len(self.pipeline) >= _PIPELINED:
                 self.flow.pause_reading()
-        if self._segment_size > self._edge.head_bytes and self._head_length() > self._edge.head_bytes:
-            self._refuse(exchange, HeadTooLarge("The request's headers are too large."))
-        elif int(exchange.headers.get(b"content-length", 0)) > self._edge.body_bytes:
+        if int(exchange.headers.get(b"content-length", 0)) > self._edge.body_bytes:
             self._refuse(exchange, BodyTooLarge(f"The body is larger than {self._edge.body_bytes} bytes."))
         elif exchange.expects_continue and exchange.is_next:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _head_length(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+    def _bad_head(self) -> RequestError | None:
+        size = self._segment_size
+        if size > self._edge.head_bytes:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > self._edge.head_bytes:
+            return HeadTooLarge("The request's headers are too large.")
+        hosts = [name for name, _ in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            return InvalidRequest("A request needs exactly one Host header.", code="bad_http")
+        return None
 
     def _refuse(self, exchange: Exchange, error: RequestError) -> None:
         exchange.refusal = error
@@ -237,10 +255,16 @@ class HotProtocol(HttpToolsProtocol):
         exchange.run = Run(self._edge.flow(arrived, exchange), self.loop)
 
     def _reject(self, error: RequestError) -> None:
-        """The connection's bytes make no sense any more: answer if no answer is under way, then close."""
+        """The connection's bytes make no sense any more: end it, after the answers that are still due."""
+        if self._lingers:
+            return
         self._lingers = True
-        if self._running is not None:
-            self._end_after_running()
+        cycle: Any = self.cycle
+        if isinstance(cycle, Exchange) and not cycle.received_all:
+            self._refuse(cycle, error)
+            return
+        if cycle is not None and not cycle.response_complete and not getattr(cycle, "more_body", False):
+            cycle.keep_alive = False
             return
         body = openai_error(error)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nconnection: close\r\n" % (
@@ -249,10 +273,6 @@ class HotProtocol(HttpToolsProtocol):
         )
         self.transport.write(status_line(error.status) + head + error_lines(error) + b"\r\n" + body)
         self._close(lingers=True)
-
-    def _end_after_running(self) -> None:
-        if self._running is not None:
-            self._running.keep_alive = False
 
     def _close(self, *, lingers: bool) -> None:
         """Close; while the client still sends, not at once, or it would lose our answer to a reset."""
