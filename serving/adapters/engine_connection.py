@@ -31,7 +31,7 @@ class EngineConnection(asyncio.Protocol):
     def __init__(self, clock: Callable[[], float], owner: Owner) -> None:
         self.reply: EngineReply | None = None
         self.last_at = clock()
-        self.idled = 0.0
+        self.uses = 0
         self._clock = clock
         self._owner = owner
         self._transport: asyncio.Transport | None = None
@@ -47,9 +47,8 @@ class EngineConnection(asyncio.Protocol):
     def start(self, reply: EngineReply) -> None:
         """Send the reply's request."""
         self.reply = reply
-        now = self._clock()
-        self.idled = now - self.last_at
-        self.last_at = now
+        self.uses += 1
+        self.last_at = self._clock()
         self._content_type = b""
         self._has_length = self._ends_with_connection = False
         reply.source = self

@@ -14,9 +14,9 @@ from typing import Protocol
 from serving.adapters.engine_connection import EngineConnection
 from serving.adapters.engine_reply import EngineReply
 from serving.errors import Lost, Silent, Unreachable
+from serving.front.attempt import Post
 
-# A connection that idled this long, and breaks this soon, was being closed by the engine when our request came.
-_IDLED_SECONDS = 1.0
+# A used connection that breaks this soon was being closed by the engine when our request came.
 _STALE_SECONDS = 0.5
 
 
@@ -62,11 +62,18 @@ class EnginePool:
         self._api_key = api_key
         self._hosts: dict[str, HostPool] = {}
 
-    def send(self, endpoint: Address, path: str, request_id: str, body: bytes, *, stream: bool) -> EngineReply:
-        """POST a JSON body; the reply is filled as bytes come. Never raises: a failure is the reply's."""
+    def send(self, endpoint: Address, post: Post) -> EngineReply:
+        """POST a JSON body; the reply is filled as bytes come. Never raises: a failure is the reply's.
+
+        A kept-alive connection that the engine closes at this very moment costs a second try; a fresh one cannot.
+        """
         host = self._host(endpoint)
-        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (host.head(path), request_id.encode(), len(body))
-        return host.start(EngineReply(head + body, wants_stream=stream))
+        head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+            host.head(post.path),
+            post.request_id.encode(),
+            len(post.body),
+        )
+        return host.start(EngineReply(head + post.body, wants_stream=post.stream), fresh=post.fresh)
 
     def get(self, endpoint: Address, path: str, token: str | None = None) -> EngineReply:
         """GET a path, whole; with a bearer token of its own where one is given."""
@@ -119,7 +126,10 @@ class HostPool:
             self._heads[path, method] = head
         return head
 
-    def start(self, reply: EngineReply) -> EngineReply:
+    def start(self, reply: EngineReply, *, fresh: bool = False) -> EngineReply:
+        if fresh:
+            self._connect(reply)
+            return reply
         oldest = self._clock() - self._patience.keep_alive
         while self._idle:
             connection = self._idle.pop()
@@ -156,7 +166,7 @@ class HostPool:
             self._idle.remove(connection)
         if reply is None or reply.discarded:
             return
-        was_stale = connection.idled > _IDLED_SECONDS and self._clock() - connection.last_at < _STALE_SECONDS
+        was_stale = connection.uses > 1 and self._clock() - connection.last_at < _STALE_SECONDS
         if was_stale and not reply.received:
             self._connect(reply)
         else:

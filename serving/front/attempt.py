@@ -57,10 +57,20 @@ class Reply(Protocol):
     def abort(self) -> None: ...
 
 
+class Post(NamedTuple):
+    """What an engine is sent. `fresh` asks for a new connection."""
+
+    path: str
+    request_id: str
+    body: bytes
+    stream: bool
+    fresh: bool
+
+
 class Upstream(Protocol):
     """Sends one POST to one engine."""
 
-    def send(self, endpoint: Endpoint, path: str, request_id: str, body: bytes, *, stream: bool) -> Reply: ...
+    def send(self, endpoint: Endpoint, post: Post) -> Reply: ...
 
 
 class Trail(Protocol):
@@ -137,7 +147,8 @@ class Attempts:
                 break
             trail.sent(endpoint)
             body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None)
-            reply = self._upstream.send(endpoint, request.route.path, request_id, body, stream=request.stream)
+            post = Post(request.route.path, request_id, body, request.stream, fresh=number > 1)
+            reply = self._upstream.send(endpoint, post)
             started = Started(endpoint, reply, self._fleet.lease(endpoint))
             failure = await self._ready(started, request, trail)
             if failure == 0:
