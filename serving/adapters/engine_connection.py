@@ -18,8 +18,8 @@ class Owner(Protocol):
     def made(self, connection: EngineConnection) -> None:
         """It is open."""
 
-    def released(self, connection: EngineConnection) -> None:
-        """It may be used again."""
+    def released(self, connection: EngineConnection, reply: EngineReply) -> None:
+        """It brought this reply and may be used again."""
 
     def lost(self, connection: EngineConnection, reply: EngineReply | None) -> None:
         """It is gone, in the middle of this reply if one is given."""
@@ -123,7 +123,7 @@ class EngineConnection(asyncio.Protocol):
         if reply is not None:
             reply.source = None
             reply.end()
-        if keep_alive:
-            self._owner.released(self)
+        if keep_alive and reply is not None:
+            self._owner.released(self, reply)
         else:
             self.close()

@@ -73,7 +73,7 @@ class EnginePool:
             post.request_id.encode(),
             len(post.body),
         )
-        return host.start(EngineReply(head + post.body, wants_stream=post.stream), fresh=post.fresh)
+        return host.start(EngineReply(head + post.body, wants_stream=post.stream, is_generation=True), fresh=post.fresh)
 
     def get(self, endpoint: Address, path: str, token: str | None = None) -> EngineReply:
         """GET a path, whole; with a bearer token of its own where one is given."""
@@ -113,6 +113,7 @@ class HostPool:
         self._heads: dict[tuple[str, bytes], bytes] = {}
         self._idle: list[EngineConnection] = []
         self._all: set[EngineConnection] = set()
+        self._may_resend = True
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
 
     def head(self, path: str, method: bytes = b"POST") -> bytes:
@@ -157,8 +158,9 @@ class HostPool:
     def made(self, connection: EngineConnection) -> None:
         self._all.add(connection)
 
-    def released(self, connection: EngineConnection) -> None:
+    def released(self, connection: EngineConnection, reply: EngineReply) -> None:
         self._idle.append(connection)
+        self._may_resend = self._may_resend or reply.is_generation
 
     def lost(self, connection: EngineConnection, reply: EngineReply | None) -> None:
         self._all.discard(connection)
@@ -167,7 +169,9 @@ class HostPool:
         if reply is None or reply.discarded:
             return
         was_stale = connection.uses > 1 and self._clock() - connection.last_at < _STALE_SECONDS
-        if was_stale and not reply.received:
+        if was_stale and not reply.received and self._may_resend:
+            # Not again before an answer has come: an engine that breaks what it gets would get all of it twice.
+            self._may_resend = False
             self._connect(reply)
         else:
             reply.fail(Lost("connection lost"))

@@ -35,8 +35,9 @@ class Source(Protocol):
 class EngineReply:
     """`request` is the bytes that ask for it. A stream is ready at its first bytes, anything else when whole."""
 
-    def __init__(self, request: bytes, *, wants_stream: bool) -> None:
+    def __init__(self, request: bytes, *, wants_stream: bool, is_generation: bool = False) -> None:
         self.request = request
+        self.is_generation = is_generation
         self.status = 0
         self.is_stream = False
         self.retry_after: str | None = None
