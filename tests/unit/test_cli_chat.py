@@ -30,7 +30,7 @@ class Server(ThreadingHTTPServer):
         self.status = 200
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def base_url(self) -> str:
