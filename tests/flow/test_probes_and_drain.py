@@ -113,6 +113,19 @@ def test_a_stop_waits_for_streams_no_longer_than_it_may(fresh_world: MakeWorld) 
     eventually(lambda: world.engine.in_flight == 0, within=1, what="engine free")
 
 
+def test_a_second_signal_stops_at_once(fresh_world: MakeWorld) -> None:
+    world = fresh_world()
+    world.engine.script = Script(fault="hang", at=2)
+    with world.wire() as wire:
+        wire.send(world.chat())
+        world.engine.wait_for()
+        world.front.signal()
+        eventually(lambda: world.front.readiness() == 503, within=1, what="not ready")
+        world.front.signal()
+        assert wire.answer().end == "cut"
+    assert world.front.wait(within=5) == 0
+
+
 def test_an_idle_front_stops_at_once(fresh_world: MakeWorld) -> None:
     world = fresh_world()
     with world.wire() as idle, world.wire() as silent:

@@ -10,7 +10,7 @@ from tests.support.waiting import eventually
 from tests.support.world import MakeWorld, World
 
 MIB = 1024 * 1024
-FLOOD = Script(tokens(2500, size=32 * 1024))  # 80 MB
+FLOOD = Script(tokens(1500, size=32 * 1024))  # 48 MB
 
 
 def stopped_at(world: World) -> int:
@@ -39,7 +39,7 @@ def test_a_reader_that_stops_holds_the_engine_back_and_costs_bounded_memory(worl
         assert solo.front.rss_bytes - before < 6 * MIB
         started = time.monotonic()
         assert solo.say().text == "Hello, world"
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2
 
 
 def test_a_reader_that_stops_and_goes_on_misses_nothing(solo: World) -> None:
@@ -56,7 +56,7 @@ def test_a_reader_that_stopped_and_left_frees_the_engine(solo: World) -> None:
     with lazy(solo) as wire:
         stopped_at(solo)
         wire.reset()
-    eventually(lambda: solo.engine.in_flight == 0, within=1, what="engine free")
+    eventually(lambda: solo.engine.in_flight == 0, within=2, what="engine free")
 
 
 def test_a_reader_that_reads_nothing_for_write_seconds_is_closed(world: MakeWorld) -> None:

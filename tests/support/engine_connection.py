@@ -178,21 +178,20 @@ class EngineConnection(asyncio.Protocol):
 
     async def _events(self, seen: Seen, script: Script) -> None:
         pending = b""
-        events = list(vllm_wire.STREAMS[seen.path](self._answer(seen, script), seen.body))
-        if script.fault == "no_done" and events[-1] == vllm_wire.DONE:
-            events.pop()
-        for position, event in enumerate(events):
+        for position, event in enumerate(vllm_wire.STREAMS[seen.path](self._answer(seen, script), seen.body)):
             if script.fault is not None and position == script.at:
                 await self._chunk(seen, pending, script)
                 pending = b""
                 if await self._fault(seen, script):
                     return
+            if script.fault == "no_done" and event == vllm_wire.DONE:
+                break
             seen.events.append(event)
             pending += event
             if (position + 1) % script.events_per_write == 0:
                 await self._chunk(seen, pending, script)
                 pending = b""
-                if script.gap and position + 1 < len(events):
+                if script.gap:
                     await asyncio.sleep(script.gap)
         await self._chunk(seen, pending, script)
 
