@@ -21,6 +21,7 @@ from serving.engine.probe import base_url, is_ready
 from serving.engine.ray_head import RayHead, ray_head
 from serving.engine.session import Session, require_free_ports, session
 from serving.engine.signals import StopSignals
+from serving.engine.warden import warden
 from serving.errors import EngineStartError
 from serving.settings import EngineSettings
 
@@ -61,7 +62,7 @@ def run_cell(settings: EngineSettings, environ: MutableMapping[str, str], say: C
             say(f"{model.served_name} is a tiny random model: it talks nonsense; set engine.model for a real one")
         environ.update(environment(settings, model, device, secrets.token_hex(32), environ))
         say(f"starting Ray for {model.served_name} on {device}")
-        with ray_head(scratch.ray, settings.host, settings.dashboard_port) as head:
+        with warden(), ray_head(scratch.ray, settings.host, settings.dashboard_port) as head:
             signals.install()
             cell = _Cell(settings, model, scratch, head, signals, say)
             head.deploy(_deployment(settings, model, device, scratch.draining))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _TAIL_BYTES = 64 * 1024
 # (EngineCore pid=123) INFO 11-24 15:30:01 [core.py:105] Initializing ...
-_VLLM_LINE = re.compile(r"(?P<level>INFO|WARNING|ERROR) \d\d-\d\d [\d:]+ \[[^\]]*\] (?P<text>.*\S)")
+_VLLM_LINE = re.compile(r"(?P<level>INFO|WARNING|ERROR) \d\d-\d\d [\d:]+ \[[^\]]*\] (?P<text>\S.*\S)")
 _ERROR = re.compile(r"(?:^|\s)(?:[a-z_0-9]+\.)*(?P<text>[A-Z]\w*(?:Error|Exception|Exit): .*\S)")
 _PREFIX = re.compile(r"^\(\w+ pid=\d+\) (?:ERROR \d\d-\d\d [\d:]+ \[[^\]]*\] )?")
 # These only say that something else failed.

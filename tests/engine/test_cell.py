@@ -19,7 +19,7 @@ def test_is_ready_and_names_its_model(engine_cell: CellProcess) -> None:
     assert engine_cell.status("/-/healthz") == 200
     with engine_cell.request("/v1/models") as response:
         assert [model["id"] for model in json.load(response)["data"]] == ["tiny"]
-    assert "tiny is ready after" in engine_cell.output()
+    eventually(lambda: "tiny is ready after" in engine_cell.output(), 2, "the ready line")
 
 
 def test_answers_a_chat_and_counts_cached_tokens(engine_cell: CellProcess) -> None:
@@ -81,10 +81,10 @@ def test_loses_its_engine_at_once_and_gets_a_new_one(engine_cell: CellProcess) -
     assert any("error" in event for event in seen if isinstance(event, dict)), seen[-3:]
     assert not finish_reasons(seen)
     eventually(lambda: engine_cell.status("/-/healthz") != 200, 2, "the replica out of service")
-    assert engine_cell.status("/v1/models") is None
+    eventually(lambda: engine_cell.status("/v1/models") is None, 2, "the end of the replica")
     assert not psutil.wait_procs([core, worker], timeout=5)[1]
     engine_cell.wait_ready()
     assert engine_cell.process.poll() is None
     with engine_cell.chat(max_tokens=2) as answer:
         assert answer.status == 200
-    assert "is lost; a new one is being loaded" in engine_cell.output()
+    eventually(lambda: "serves again after" in engine_cell.output(), 2, "the line that tells it")

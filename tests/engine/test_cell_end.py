@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(400)
 def test_sigterm_lets_streams_finish_and_refuses_new_work(make_cell: MakeCell) -> None:
     cell = make_cell().wait_ready()
     everything = cell.children()
-    response = cell.long_stream(2500)
+    response = cell.long_stream(1500)
     stream = events(response)
     next(stream)
     seen: list[Any] = []
@@ -59,4 +59,4 @@ def test_a_killed_cell_leaves_no_process(make_cell: MakeCell) -> None:
 
     cell.process.kill()
 
-    assert not psutil.wait_procs(everything, timeout=30)[1]
+    assert not psutil.wait_procs(everything, timeout=10)[1]
