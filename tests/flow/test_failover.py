@@ -20,6 +20,7 @@ FAILURES = {
     "500 without JSON": Script(status=500, body=b"Internal Server Error"),
     "503": Script(status=503, body=b""),
     "error event first": Script(fault="error_event", at=0),
+    "error event first, cut": Script(fault="error_event", at=0, bytes_per_write=20),
     "DONE first": Script(fault="done_without_finish", at=0),
 }
 DOCUMENT_FAILURES = {

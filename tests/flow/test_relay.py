@@ -82,6 +82,13 @@ def test_a_document_is_relayed(solo: World, path: str) -> None:
     assert answer.headers["content-type"].startswith("application/json")
 
 
+def test_the_comments_of_an_engine_are_relayed(solo: World) -> None:
+    solo.engine.script = Script(comment=b": keep-alive\n\n", first_delay=0.05)
+    answer = solo.say()
+    assert answer.comments == [b": keep-alive\n\n"]
+    assert (answer.text, answer.end) == ("Hello, world", "complete")
+
+
 def test_a_stream_may_not_be_buffered_or_cached_on_its_way(solo: World) -> None:
     headers = solo.say().headers
     assert headers["content-type"].startswith("text/event-stream")

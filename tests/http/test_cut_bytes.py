@@ -33,6 +33,9 @@ def test_a_character_cut_between_segments_of_the_request_stays_whole(solo: World
         {"events_per_write": 3},
         {"events_per_write": 1000},
         {"framing": "close", "bytes_per_write": 5},
+        {"crlf": True},
+        {"crlf": True, "bytes_per_write": 1},
+        {"crlf": True, "events_per_write": 3, "bytes_per_chunk": 11},
     ],
     ids=lambda cuts: ",".join(f"{name}={value}" for name, value in cuts.items()),
 )

@@ -76,6 +76,14 @@ def test_a_client_that_leaves_takes_its_pipelined_requests_along(solo: World) ->
     assert len(solo.engine.seen) == 2
 
 
+def test_a_client_that_leaves_is_noticed_however_much_it_pipelined(solo: World) -> None:
+    solo.engine.script = Script(fault="hang", at=2)
+    with solo.wire() as wire:
+        wire.send(solo.chat() * 40)
+        solo.engine.wait_for(1)
+    eventually(lambda: solo.engine.in_flight == 0, within=2, what="engine free")
+
+
 def test_the_last_of_two_pipelined_requests_may_close_the_connection(solo: World) -> None:
     closing = {"Connection": "close"}
     with solo.wire() as wire:

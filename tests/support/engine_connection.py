@@ -171,6 +171,7 @@ class EngineConnection(asyncio.Protocol):
         closing = [b"connection: close"] if script.close == "announced" else []
         kind = b"content-type: text/event-stream; charset=utf-8"
         await self._write(seen, _head(200, [kind, *framing, *extra, *closing]))
+        await self._chunk(seen, script.comment, script)
         await asyncio.sleep(script.first_delay)
         await self._events(seen, script)
         if script.framing == "chunked":
@@ -186,8 +187,8 @@ class EngineConnection(asyncio.Protocol):
                     return
             if script.fault == "no_done" and event == vllm_wire.DONE:
                 break
-            seen.events.append(event)
-            pending += event
+            seen.events.append(event.replace(b"\n", b"\r\n") if script.crlf else event)
+            pending += seen.events[-1]
             if (position + 1) % script.events_per_write == 0:
                 await self._chunk(seen, pending, script)
                 pending = b""

@@ -44,6 +44,10 @@ class Script:
     write_gap: float = 0.0005
     framing: Framing = "chunked"
 
+    # What other OpenAI-shaped servers do: CRLF line ends, a comment before the first event
+    crlf: bool = False
+    comment: bytes = b""
+
     # The connection after the answer: kept, closed as announced, closed without a word
     close: Literal["keep", "announced", "silent"] = "keep"
 
