@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import secrets
@@ -82,6 +83,9 @@ class Front:
         auth = Auth(self._keys, time.time)
         clients = self._clients = self._client_listener(auth, self._steps(auth, pool))
         operators = self._admin_listener()
+        # What lives as long as the process need not be looked through again.
+        gc.collect()
+        gc.freeze()
         await clients.start()
         await operators.start()
         self._on_ready = on_ready

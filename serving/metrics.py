@@ -26,14 +26,11 @@ Labels = tuple[str, ...]
 
 
 class Counts:
-    """A counter family: label values to a number."""
+    """A counter family: label values to a number, `counts.values[labels] += 1`."""
 
     def __init__(self, name: str, help_text: str, labels: Labels) -> None:
         self.name, self.help_text, self.labels = name, help_text, labels
         self.values: dict[Labels, float] = defaultdict(float)
-
-    def add(self, *labels: str, amount: float = 1) -> None:
-        self.values[labels] += amount
 
     def family(self) -> Metric:
         family = CounterMetricFamily(self.name, self.help_text, labels=self.labels)
@@ -50,7 +47,7 @@ class Spread:
         self._buckets: dict[Labels, list[int]] = {}
         self._sums: dict[Labels, float] = defaultdict(float)
 
-    def observe(self, value: float, *labels: str) -> None:
+    def observe(self, value: float, labels: Labels) -> None:
         buckets = self._buckets.get(labels)
         if buckets is None:
             buckets = self._buckets[labels] = [0] * (len(self.edges) + 1)

@@ -18,10 +18,9 @@ _EMBEDS = frozenset({"image_embeds", "audio_embeds", "video_embeds", "prompt_emb
 _OPAQUE = frozenset({"parameters", "input_schema", "input", "arguments"})
 
 
-def value(name: str, given: Any, limits: LimitSettings) -> None:
-    """Check one field other than the content; a field without a rule passes, for the engine knows it better."""
-    if given is not None and (check := _RULES.get(name)) is not None:
-        check(name, given, limits)
+def rules(names: frozenset[str]) -> dict[str, Check | None]:
+    """The check of each of these fields; None for one that the engine knows better than we do."""
+    return {name: _RULES.get(name) for name in names}
 
 
 def model(body: dict[str, Any]) -> str:

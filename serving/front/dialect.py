@@ -10,6 +10,7 @@ import orjson
 
 from serving.errors import RequestError
 from serving.front import events, fields
+from serving.front.checks import Check, rules
 from serving.front.events import Event
 
 # Anthropic's names for what OpenAI calls by other names.
@@ -82,18 +83,18 @@ class Route:
 
     path: str
     dialect: Dialect
-    fields: frozenset[str]
+    fields: dict[str, Check | None]
     content: tuple[str, ...]
     streams: bool = True
     usage_on_request: bool = False
     drops_store: bool = False
 
 
-CHAT = Route("/v1/chat/completions", OPENAI, fields.CHAT, ("messages",), usage_on_request=True, drops_store=True)
-COMPLETIONS = Route("/v1/completions", OPENAI, fields.COMPLETIONS, ("prompt",), usage_on_request=True)
-EMBEDDINGS = Route("/v1/embeddings", OPENAI, fields.EMBEDDINGS, ("input", "messages"), streams=False)
-RESPONSE = Route("/v1/responses", RESPONSES, fields.RESPONSES, ("input", "prompt"), drops_store=True)
-MESSAGES = Route("/v1/messages", ANTHROPIC, fields.MESSAGES, ("messages",))
-COUNT_TOKENS = Route("/v1/messages/count_tokens", ANTHROPIC, fields.MESSAGES, ("messages",), streams=False)
+CHAT = Route("/v1/chat/completions", OPENAI, rules(fields.CHAT), ("messages",), usage_on_request=True, drops_store=True)
+COMPLETIONS = Route("/v1/completions", OPENAI, rules(fields.COMPLETIONS), ("prompt",), usage_on_request=True)
+EMBEDDINGS = Route("/v1/embeddings", OPENAI, rules(fields.EMBEDDINGS), ("input", "messages"), streams=False)
+RESPONSE = Route("/v1/responses", RESPONSES, rules(fields.RESPONSES), ("input", "prompt"), drops_store=True)
+MESSAGES = Route("/v1/messages", ANTHROPIC, rules(fields.MESSAGES), ("messages",))
+COUNT_TOKENS = Route("/v1/messages/count_tokens", ANTHROPIC, rules(fields.MESSAGES), ("messages",), streams=False)
 
 ROUTES = {route.path.encode(): route for route in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSE, MESSAGES, COUNT_TOKENS)}

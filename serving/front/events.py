@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+_LONGEST_REASON = 40
 _BOUNDARY = re.compile(rb"\r?\n\r?\n")
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
 
@@ -89,22 +90,36 @@ def usage_of(content: Any) -> Usage | None:
     """Read a `usage` object of any of the three APIs."""
     if not isinstance(content, dict):
         return None
-    details = content.get("prompt_tokens_details") or content.get("input_tokens_details") or {}
-    return Usage(
-        prompt_tokens=content.get("prompt_tokens") or content.get("input_tokens") or 0,
-        output_tokens=content.get("completion_tokens") or content.get("output_tokens") or 0,
-        cached_tokens=details.get("cached_tokens") or content.get("cache_read_input_tokens") or 0,
-    )
-
-
-def finish_of(answer: dict[str, Any]) -> str | None:
-    """Why a whole, non-streamed answer ended."""
-    choices = answer.get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        reason = choices[0].get("finish_reason")
+    if "prompt_tokens" in content:
+        details = content.get("prompt_tokens_details")
+        prompt, output = content["prompt_tokens"], content.get("completion_tokens")
     else:
-        reason = answer.get("stop_reason") or answer.get("status")
-    return reason if isinstance(reason, str) else None
+        details = content.get("input_tokens_details")
+        prompt, output = content.get("input_tokens"), content.get("output_tokens")
+    cached = details.get("cached_tokens") if details else content.get("cache_read_input_tokens")
+    return Usage(prompt or 0, output or 0, cached or 0)
+
+
+def usage_in(answer: bytes) -> Usage | None:
+    """The usage of a whole, non-streamed answer, found by scanning: a batch of embeddings is long to parse."""
+    start = answer.find(b"{", answer.rfind(b'"usage":'))
+    end = answer.find(b"}", start)
+    while 0 <= start < end:
+        text = answer[start : end + 1]
+        if text.count(b"{") == text.count(b"}"):
+            return usage_of(_object(text))
+        end = answer.find(b"}", end + 1)
+    return None
+
+
+def finish_in(answer: bytes) -> str | None:
+    """Why a whole, non-streamed answer ended: of the first choice, where there are several."""
+    for name in (b'"finish_reason":', b'"stop_reason":', b'"status":'):
+        at = answer.find(name)
+        if at >= 0:
+            value = answer[at + len(name) : at + len(name) + _LONGEST_REASON].lstrip()
+            return value[1:].partition(b'"')[0].decode("latin-1") if value[:1] == b'"' else None
+    return None
 
 
 def _payload(raw: bytes) -> bytes | None:

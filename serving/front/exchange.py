@@ -22,6 +22,7 @@ _SSE = (
     b"x-request-id: %b\r\n"
 )
 _JSON = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+_JSON_OK = b"HTTP/1.1 200 OK\r\n" + _JSON + b"%b%b"
 
 
 def status_line(status: int) -> bytes:
@@ -100,8 +101,7 @@ class Exchange:
             (self._reply.pause if paused else self._reply.resume)()
 
     def answer(self, body: bytes) -> None:
-        head = _JSON % (len(body), self.request_id.encode())
-        self._send(status_line(200) + head + self._tail() + body)
+        self._send(_JSON_OK % (len(body), self.request_id.encode(), self._tail(), body))
         self._complete()
 
     def refuse(self, error: RequestError) -> None:

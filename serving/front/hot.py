@@ -102,7 +102,8 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if (error := self._bad_head()) is not None:
+        headers = dict(self.headers)
+        if (error := self._bad_head(headers)) is not None:
             self._reject(error)
         if self._lingers or self.parser.should_upgrade():
             return
@@ -110,7 +111,7 @@ class HotProtocol(HttpToolsProtocol):
         if route is None:
             self._hand_over()
         else:
-            self._take(route)
+            self._take(route, headers)
         if self.pipeline and len(self.pipeline) < _PIPELINED:
             # A client that leaves is only noticed while its socket is read.
             self.flow.resume_reading()
@@ -198,7 +199,7 @@ class HotProtocol(HttpToolsProtocol):
             route = ROUTES.get(httptools.parse_url(self.url).path)
         return route
 
-    def _take(self, route: Route) -> None:
+    def _take(self, route: Route, headers: dict[bytes, bytes]) -> None:
         existing: Any = self.cycle
         exchange = Exchange(
             route,
@@ -207,7 +208,7 @@ class HotProtocol(HttpToolsProtocol):
             http_1_1=self.parser.get_http_version() == "1.1",
         )
         exchange.keep_alive = exchange.keep_alive and self.parser.should_keep_alive()
-        exchange.headers = dict(self.headers)
+        exchange.headers = headers
         exchange.expects_continue = self.expect_100_continue
         exchange.request_id = self._edge.new_id()
         self.cycle = exchange  # type: ignore[assignment]
@@ -222,14 +223,17 @@ class HotProtocol(HttpToolsProtocol):
         elif exchange.expects_continue and exchange.is_next:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _bad_head(self) -> RequestError | None:
+    def _bad_head(self, headers: dict[bytes, bytes]) -> RequestError | None:
         size = self._segment_size
         if size > self._edge.head_bytes:
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self._edge.head_bytes:
             return HeadTooLarge("The request's headers are too large.")
-        hosts = [name for name, _ in self.headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+        if b"host" not in headers:
+            hosts = 0 if self.parser.get_http_version() == "1.1" else 1
+        else:
+            hosts = 1 if len(headers) == len(self.headers) else [name for name, _ in self.headers].count(b"host")
+        if hosts != 1:
             return InvalidRequest("A request needs exactly one Host header.", code="bad_http")
         return None
 

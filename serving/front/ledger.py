@@ -86,25 +86,27 @@ class Ledger:
         self, entry: Entry, outcome: Outcome | None, error: RequestError | None, model: str, ended_at: float
     ) -> None:
         metrics, arrived = self._metrics, entry.arrived
-        status = str(error.status) if error else "200"
-        metrics.requests.add(arrived.route.path, model, status, error.code or error.type if error else "ok")
-        metrics.duration.observe(ended_at - arrived.at, arrived.route.path, model)
-        for engine, result in entry.attempt_outcomes:
-            metrics.attempts.add(engine, result)
+        route = arrived.route.path
+        status, result = (str(error.status), error.code or error.type) if error else ("200", "ok")
+        metrics.requests.values[route, model, status, result] += 1
+        metrics.duration.observe(ended_at - arrived.at, (route, model))
+        for attempt in entry.attempt_outcomes:
+            metrics.attempts.values[attempt] += 1
         if outcome is not None and outcome.error is not None and entry.endpoint is not None:
-            metrics.attempts.add(entry.endpoint.id, "broken")
+            metrics.attempts.values[entry.endpoint.id, "broken"] += 1
         if isinstance(error, ClientLeft):
-            metrics.cancellations.add(entry.phase)
+            metrics.cancellations.values[(entry.phase,)] += 1
         if outcome is None or entry.request is None:
             return
         if entry.request.stream and outcome.events:
-            metrics.ttft.observe(outcome.first_at - arrived.at, model)
+            metrics.ttft.observe(outcome.first_at - arrived.at, (model,))
             if (tokens := outcome.output_tokens) > 1:
-                metrics.tpot.observe((outcome.last_at - outcome.first_at) / (tokens - 1), model)
-        metrics.tokens.add(model, "prompt", amount=outcome.usage.prompt_tokens if outcome.usage else 0)
-        if outcome.usage and outcome.usage.cached_tokens:
-            metrics.tokens.add(model, "cached", amount=outcome.usage.cached_tokens)
-        metrics.tokens.add(model, "output", amount=outcome.output_tokens)
+                metrics.tpot.observe((outcome.last_at - outcome.first_at) / (tokens - 1), (model,))
+        tokens_of = metrics.tokens.values
+        tokens_of[model, "output"] += outcome.output_tokens
+        if (usage := outcome.usage) is not None:
+            tokens_of[model, "prompt"] += usage.prompt_tokens
+            tokens_of[model, "cached"] += usage.cached_tokens
 
     def _line(
         self, entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float

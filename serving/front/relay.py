@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import orjson
-
 from serving.errors import EngineFailed, EngineTimeout, RequestError, Silent, UpstreamError
 from serving.front import events
 from serving.front.attempt import Reply, Started
@@ -62,17 +60,13 @@ class Outcome(NamedTuple):
 
 
 def deliver(started: Started, client: Client) -> Outcome:
-    """Hand a whole answer over. Raises `EngineFailed` when it is not a JSON object."""
+    """Hand a whole answer over. Raises `EngineFailed` when it is no JSON object."""
     body = started.reply.body
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        content = None
-    if not isinstance(content, dict):
-        raise EngineFailed("The engine's answer is not valid JSON.")
+    if body[:1] != b"{" or body.rstrip()[-1:] != b"}":
+        raise EngineFailed("The engine's answer is not a JSON object.")
     client.answer(body)
     now = started.reply.first_at
-    return Outcome(events.usage_of(content.get("usage")), 1, events.finish_of(content), now, now)
+    return Outcome(events.usage_in(body), 1, events.finish_in(body), now, now)
 
 
 class Stream:

@@ -93,9 +93,12 @@ _STATEFUL = {
 
 def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> None:
     dropped = []
+    known = route.fields
     for name, given in body.items():
-        if name in route.fields:
-            checks.value(name, given, limits)
+        if name in known:
+            check = known[name]
+            if check is not None and given is not None:
+                check(name, given, limits)
         elif name in fields.IGNORED:
             dropped.append(name)
         elif name != "store" and name not in limits.extra_fields:
