@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Protocol
 
 from serving.errors import Lost, UpstreamError
 from serving.front.eager import Wake
 
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
 _BUFFER_BYTES = 256 * 1024
 _LARGEST_ANSWER = 64 * 1024 * 1024
 
@@ -33,7 +35,7 @@ class Source(Protocol):
 
 
 class EngineReply:
-    """`request` is the bytes that ask for it. A stream is ready at its first bytes, anything else when whole."""
+    """`request` is the bytes that ask for it. A stream is ready at its first whole event, anything else when whole."""
 
     def __init__(self, request: bytes, *, wants_stream: bool, is_generation: bool = False) -> None:
         self.request = request
@@ -62,7 +64,7 @@ class EngineReply:
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     async def ready(self) -> None:
-        """Wait for the first bytes of a stream with status 200, else for the whole answer. Raises `UpstreamError`."""
+        """Wait for the first event of a stream with status 200, else for the whole answer. Raises `UpstreamError`."""
         await self._ready
         if self._error is not None:
             raise self._error
@@ -138,11 +140,12 @@ class EngineReply:
         self._pieces.append(piece)
         self._size += len(piece)
         if self.is_stream and self._wants_stream:
-            if len(self._pieces) == 1:
+            if not self._ready.happened and _EVENT_END.search(self.body):
                 self.first_at = at
                 self._ready.set()
             if self._size > _BUFFER_BYTES:
                 self.pause()
+                self._ready.set()
         elif self._size > _LARGEST_ANSWER:
             self.fail(Lost("answer too large"))
             self.abort()

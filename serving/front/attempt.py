@@ -44,7 +44,7 @@ class Reply(Protocol):
     def first_at(self) -> float: ...
 
     async def ready(self) -> None:
-        """Wait for the first bytes of a stream, else for the whole answer. Raises `UpstreamError`."""
+        """Wait for the first event of a stream, else for the whole answer. Raises `UpstreamError`."""
 
     def attach(self, sink: Sink) -> None: ...
 

@@ -23,6 +23,10 @@ class Wake:
         self._happened = False
         self._then: Callable[[], None] | None = None
 
+    @property
+    def happened(self) -> bool:
+        return self._happened
+
     def set(self) -> None:
         """It happened: whoever waits goes on before this returns. Further calls do nothing."""
         if not self._happened:

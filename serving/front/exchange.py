@@ -32,9 +32,9 @@ def status_line(status: int) -> bytes:
     return line
 
 
-def error_lines(error: RequestError) -> bytes:
-    """The header lines that tell an SDK whether and when to retry."""
-    lines = error.headers
+def error_head(error: RequestError, length: int, request_id: str) -> bytes:
+    """The head without its end; it tells an SDK whether and when to retry."""
+    lines = status_line(error.status) + _JSON % (length, request_id.encode()) + error.headers
     if error.retry_after_seconds is not None:
         lines += b"retry-after: %d\r\n" % error.retry_after_seconds
     if error.should_retry is not None:
@@ -112,8 +112,7 @@ class Exchange:
             self.fail(error)
         elif not self.response_complete:
             body = self.route.dialect.error_body(error)
-            head = _JSON % (len(body), self.request_id.encode())
-            self._send(status_line(error.status) + head + error_lines(error) + self._tail() + body)
+            self._send(error_head(error, len(body), self.request_id) + self._tail() + body)
             self._complete()
 
     def write(self, data: bytes) -> None:

@@ -12,15 +12,14 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.errors import BodyTooLarge, ClientLeft, EngineTimeout, HeadTooLarge, InvalidRequest, RequestError
+from serving.errors import BodyTooLarge, ClientLeft, EngineTimeout, InvalidRequest, RequestError
+from serving.front import heads
 from serving.front.deadlines import Deadlines, Limits
 from serving.front.dialect import ROUTES, Route, openai_error
 from serving.front.eager import Run
-from serving.front.exchange import Exchange, error_lines, status_line
+from serving.front.exchange import Exchange, error_head
 from serving.front.wire import Arrived
 
-# Requests that may wait on one connection before it is no longer read.
-_PIPELINED = 8
 _LINGER_SECONDS = 1.0
 
 
@@ -47,6 +46,7 @@ class HotProtocol(HttpToolsProtocol):
         self._running: Exchange | None = None
         self._head_size = 0
         self._segment_size = 0
+        self._queued_size = 0
         self._in_head = True
         self._lingers = False
         self._deadlines = Deadlines(edge.clock())
@@ -78,6 +78,10 @@ class HotProtocol(HttpToolsProtocol):
             return
         self._deadlines.idle_since = None
         self._segment_size = len(data)
+        self._queued_size = self._queued_size + len(data) if self.pipeline else 0
+        if self._queued_size > self._edge.body_bytes:
+            self._reject(BodyTooLarge("Too much is waiting on this connection for its earlier answers."))
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -89,7 +93,7 @@ class HotProtocol(HttpToolsProtocol):
         if self._in_head and self._deadlines.receiving_since is not None:
             self._head_size += len(data)
             if self._head_size > self._edge.head_bytes:
-                self._reject(HeadTooLarge("The request's headers are too large."))
+                self._reject(heads.too_large())
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -112,7 +116,7 @@ class HotProtocol(HttpToolsProtocol):
             self._hand_over()
         else:
             self._take(route, headers)
-        if self.pipeline and len(self.pipeline) < _PIPELINED:
+        if self.pipeline:
             # A client that leaves is only noticed while its socket is read.
             self.flow.resume_reading()
 
@@ -180,8 +184,7 @@ class HotProtocol(HttpToolsProtocol):
         if self.parser.get_method() == b"CONNECT":
             self._reject(InvalidRequest("This server opens no tunnels.", code="bad_http"))
             return
-        kept = [b"%b: %b\r\n" % pair for pair in self.headers if pair[0] not in (b"upgrade", b"http2-settings")]
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self.parser.get_method(), self.url, b"".join(kept))
+        head = heads.without_upgrade(self.parser.get_method(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(head + rest)
 
@@ -216,26 +219,16 @@ class HotProtocol(HttpToolsProtocol):
             exchange.is_next = True
         else:
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
-            if len(self.pipeline) >= _PIPELINED:
-                self.flow.pause_reading()
         if int(exchange.headers.get(b"content-length", 0)) > self._edge.body_bytes:
             self._refuse(exchange, BodyTooLarge(f"The body is larger than {self._edge.body_bytes} bytes."))
         elif exchange.expects_continue and exchange.is_next:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _bad_head(self, headers: dict[bytes, bytes]) -> RequestError | None:
-        size = self._segment_size
-        if size > self._edge.head_bytes:
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > self._edge.head_bytes:
-            return HeadTooLarge("The request's headers are too large.")
-        if b"host" not in headers:
-            hosts = 0 if self.parser.get_http_version() == "1.1" else 1
-        else:
-            hosts = 1 if len(headers) == len(self.headers) else [name for name, _ in self.headers].count(b"host")
-        if hosts != 1:
-            return InvalidRequest("A request needs exactly one Host header.", code="bad_http")
-        return None
+        limit = self._edge.head_bytes
+        if self._segment_size > limit and heads.size(self.url, self.headers) > limit:
+            return heads.too_large()
+        return heads.problem(self.parser.get_http_version(), self.headers, headers)
 
     def _refuse(self, exchange: Exchange, error: RequestError) -> None:
         exchange.refusal = error
@@ -271,11 +264,7 @@ class HotProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
             return
         body = openai_error(error)
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nconnection: close\r\n" % (
-            len(body),
-            self._edge.new_id().encode(),
-        )
-        self.transport.write(status_line(error.status) + head + error_lines(error) + b"\r\n" + body)
+        self.transport.write(error_head(error, len(body), self._edge.new_id()) + b"connection: close\r\n\r\n" + body)
         self._close(lingers=True)
 
     def _close(self, *, lingers: bool) -> None:
