@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.script import Script
 from tests.support.vllm_wire import PROMPT_TOKENS
 from tests.support.waiting import eventually
-from tests.support.world import CHAT, EMBEDDINGS, World, chat_body
+from tests.support.world import CHAT, EMBEDDINGS, MakeWorld, World, chat_body
 
 TTFT, TPOT = "tidegate_time_to_first_token_seconds", "tidegate_time_per_output_token_seconds"
 SECRET = "a prompt that no log may hold"
+
+
+@pytest.fixture
+def solo(world: MakeWorld) -> World:
+    """A front that looks at its clock more often than once a second, so that its log lines come sooner."""
+    return world(settings={"front.heartbeat_seconds": 0.3})
 
 
 def secret_body(**fields: object) -> dict[str, object]:

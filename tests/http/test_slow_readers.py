@@ -76,7 +76,7 @@ def test_a_document_that_nobody_reads_is_closed_too(world: MakeWorld) -> None:
         wire.send(strict.chat(stream=False))
         eventually(lambda: strict.front.open_files > before, what="the connection")
         strict.engine.wait_for(1)
-        time.sleep(3)
+        time.sleep(2.2)
         assert wire.answer().end == "cut"
 
 
