@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.support import vllm_wire
+from tests.support.engine_framing import document, head, parsed, take_body
 from tests.support.script import BEFORE_HEAD, Script
 
 if TYPE_CHECKING:
@@ -101,13 +101,13 @@ class EngineConnection(asyncio.Protocol):
             seen.left_at = time.monotonic()
 
     def _take_request(self) -> None:
-        head, separator, rest = self.buffer.partition(b"\r\n\r\n")
+        asked, separator, rest = self.buffer.partition(b"\r\n\r\n")
         if not separator:
             return
-        line, *fields = head.decode("latin-1").split("\r\n")
+        line, *fields = asked.decode("latin-1").split("\r\n")
         method, target, _ = line.split(" ")
         headers = {name.strip().lower(): value.strip() for name, _, value in (part.partition(":") for part in fields)}
-        taken = _take_body(headers, rest)
+        taken = take_body(headers, rest)
         if taken is None:
             return
         body, self.buffer = taken
@@ -118,10 +118,10 @@ class EngineConnection(asyncio.Protocol):
         elif self.engine.drop_reused and self.served > 1:
             self.transport.close()
         else:
-            self._answer_generation(Seen(path, headers, body, _parsed(body), time.monotonic(), self.number))
+            self._answer_generation(Seen(path, headers, body, parsed(body), time.monotonic(), self.number))
 
     def _answer_document(self, status: int, content: bytes) -> None:
-        self.transport.write(_head(status, [b"content-length: %d" % len(content)]) + content)
+        self.transport.write(head(status, [b"content-length: %d" % len(content)]) + content)
         self._take_request()
 
     def _answer_generation(self, seen: Seen) -> None:
@@ -137,9 +137,9 @@ class EngineConnection(asyncio.Protocol):
             if script.at == BEFORE_HEAD:
                 await self._fault(seen, script)
             if seen.path not in vllm_wire.DOCUMENTS:
-                await self._write(seen, _document(404, b'{"detail":"Not Found"}', script))
+                await self._write(seen, document(404, b'{"detail":"Not Found"}', script))
             elif script.status != 200 or script.body is not None:
-                await self._write(seen, _document(script.status, script.body or b"", script))
+                await self._write(seen, document(script.status, script.body or b"", script))
             elif _is_stream(seen):
                 await self._stream(seen, script)
             else:
@@ -157,7 +157,7 @@ class EngineConnection(asyncio.Protocol):
         await asyncio.sleep(script.first_delay)
         content = vllm_wire.DOCUMENTS[seen.path](self._answer(seen, script), seen.body)
         seen.events.append(content)
-        whole = _document(200, content, script)
+        whole = document(200, content, script)
         if script.fault is not None and script.at >= 0:
             half = len(whole) - len(content) // 2
             await self._write(seen, whole[:half])
@@ -170,7 +170,7 @@ class EngineConnection(asyncio.Protocol):
         extra = [b"x-vllm: 1", *(f"{name}: {value}".encode() for name, value in script.headers.items())]
         closing = [b"connection: close"] if script.close == "announced" else []
         kind = b"content-type: text/event-stream; charset=utf-8"
-        await self._write(seen, _head(200, [kind, *framing, *extra, *closing]))
+        await self._write(seen, head(200, [kind, *framing, *extra, *closing]))
         await self._chunk(seen, script.comment, script)
         await asyncio.sleep(script.first_delay)
         await self._events(seen, script)
@@ -245,45 +245,3 @@ class EngineConnection(asyncio.Protocol):
 
 def _is_stream(seen: Seen) -> bool:
     return isinstance(seen.body, dict) and seen.body.get("stream") is True and seen.path in vllm_wire.STREAMS
-
-
-def _document(status: int, content: bytes, script: Script) -> bytes:
-    extra = [f"{name}: {value}".encode() for name, value in script.headers.items()]
-    closing = [b"connection: close"] if script.close == "announced" else []
-    framing = [] if script.framing == "close" else [b"content-length: %d" % len(content)]
-    kind = [] if "Content-Type" in script.headers else [b"content-type: application/json"]
-    return _head(status, [*kind, *framing, *extra, *closing]) + content
-
-
-def _head(status: int, fields: list[bytes]) -> bytes:
-    common = [b"HTTP/1.1 %d X" % status, b"date: Tue, 24 Nov 2026 15:00:00 GMT", b"server: uvicorn"]
-    return b"\r\n".join([*common, *fields]) + b"\r\n\r\n"
-
-
-def _take_body(headers: dict[str, str], rest: bytes) -> tuple[bytes, bytes] | None:
-    """The body and what follows it, or None while bytes are missing."""
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        return _take_chunks(rest)
-    length = int(headers.get("content-length", 0))
-    return (rest[:length], rest[length:]) if len(rest) >= length else None
-
-
-def _take_chunks(rest: bytes) -> tuple[bytes, bytes] | None:
-    body = b""
-    while True:
-        line, separator, after = rest.partition(b"\r\n")
-        if not separator:
-            return None
-        size = int(line.partition(b";")[0], 16)
-        if len(after) < size + 2:
-            return None
-        body, rest = body + after[:size], after[size + 2 :]
-        if size == 0:
-            return body, rest
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
