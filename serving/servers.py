@@ -18,11 +18,18 @@ _BACKLOG = 4096
 
 
 class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to us."""
+    """A uvicorn server that leaves signals to us, and sleeps until it is told to stop instead of ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.asked_to_stop = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        await self.asked_to_stop.wait()
 
 
 class Listener:
@@ -73,7 +80,7 @@ class Listener:
         """Accept nothing more, let what runs finish, then end it with an error."""
         if self._task is None:
             return
-        self._server.should_exit = True
+        self._server.asked_to_stop.set()
         done, _ = await asyncio.wait({self._task}, timeout=within_seconds)
         if not done:
             end_all(self.connections, ShuttingDown("The server is shutting down. Try again."))
