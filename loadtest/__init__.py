@@ -1,1 +1,1 @@
-"""Goodput benchmarks. Nothing here yet: the locust users, the arrival schedules and the verdicts land in this package."""
+"""Goodput benchmarks. Nothing here yet: locust users, arrival schedules and verdicts land in this package."""

@@ -66,7 +66,7 @@ def deliver(started: Started, client: Client) -> Outcome:
         raise EngineFailed("The engine's answer is not a JSON object.")
     client.answer(body)
     now = started.reply.first_at
-    return Outcome(events.usage_in(body), 1, events.finish_in(body), now, now)
+    return Outcome(events.usage_in(body), 0, events.finish_in(body), now, now)
 
 
 class Stream:
