@@ -15,7 +15,7 @@ import orjson
 
 from serving.adapters.engine_http import EnginePool
 from serving.adapters.ray_serve_targets import targets
-from serving.errors import SettingsError, UpstreamError
+from serving.errors import SettingsError
 from serving.front.route import Endpoint
 from serving.settings import FrontSettings
 
@@ -88,12 +88,12 @@ class EngineDirectory:
         reply = self._pool.get(endpoint, path, token)
         try:
             async with asyncio.timeout(self._period * 2):
-                await reply.ready()
-        except (UpstreamError, TimeoutError):
+                await reply.arrived.future()
+        except TimeoutError:
             return None
         finally:
             reply.abort()
-        return reply.body if reply.status == 200 else None
+        return reply.body if reply.status == 200 and reply.error is None else None
 
 
 def parse_url(key: str, url: str) -> Endpoint:

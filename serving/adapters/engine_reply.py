@@ -35,39 +35,36 @@ class Source(Protocol):
 
 
 class EngineReply:
-    """`request` is the bytes that ask for it. A stream is ready at its first whole event, anything else when whole."""
+    """`request` is the bytes that ask for it.
+
+    `arrived` happens at the first whole event of a stream with status 200, else when all is there, or with `error`.
+    """
+
+    status = 0
+    is_stream = False
+    first_at = 0.0
+    was_sent = False
+    received = False
+    discarded = False
+    paused = False
+    source: Source | None = None
+    connecting: asyncio.Task[None] | None = None
+    error: UpstreamError | None = None
+    _size = 0
+    _sink: Sink | None = None
+    _ended = False
 
     def __init__(self, request: bytes, *, wants_stream: bool, is_generation: bool = False) -> None:
         self.request = request
         self.is_generation = is_generation
-        self.status = 0
-        self.is_stream = False
-        self.retry_after: str | None = None
-        self.first_at = 0.0
-        self.was_sent = False
-        self.received = False
-        self.discarded = False
-        self.paused = False
-        self.source: Source | None = None
-        self.connecting: asyncio.Task[None] | None = None
+        self.arrived = Wake()
         self._wants_stream = wants_stream
         self._pieces: list[bytes] = []
-        self._size = 0
-        self._ready = Wake()
-        self._sink: Sink | None = None
-        self._ended = False
-        self._error: UpstreamError | None = None
 
     @property
     def body(self) -> bytes:
         """What has come and was not taken."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-
-    async def ready(self) -> None:
-        """Wait for the first event of a stream with status 200, else for the whole answer. Raises `UpstreamError`."""
-        await self._ready
-        if self._error is not None:
-            raise self._error
 
     def attach(self, sink: Sink) -> None:
         """Hand over what has come, and from now on everything at once."""
@@ -77,8 +74,8 @@ class EngineReply:
         self.resume()
         for piece in pieces:
             sink.feed(piece)
-        if self._error is not None:
-            sink.lost(self._error)
+        if self.error is not None:
+            sink.lost(self.error)
         elif self._ended:
             sink.end()
 
@@ -124,15 +121,15 @@ class EngineReply:
 
     def end(self) -> None:
         self._ended = True
-        self._ready.set()
+        self.arrived.set()
         if self._sink is not None:
             self._sink.end()
 
     def fail(self, error: UpstreamError) -> None:
-        if self._ended or self._error is not None:
+        if self._ended or self.error is not None:
             return
-        self._error = error
-        self._ready.set()
+        self.error = error
+        self.arrived.set()
         if self._sink is not None:
             self._sink.lost(error)
 
@@ -140,12 +137,12 @@ class EngineReply:
         self._pieces.append(piece)
         self._size += len(piece)
         if self.is_stream and self._wants_stream:
-            if not self._ready.happened and _EVENT_END.search(self.body):
+            if not self.arrived.happened and _EVENT_END.search(self.body):
                 self.first_at = at
-                self._ready.set()
+                self.arrived.set()
             if self._size > _BUFFER_BYTES:
                 self.pause()
-                self._ready.set()
+                self.arrived.set()
         elif self._size > _LARGEST_ANSWER:
             self.fail(Lost("answer too large"))
             self.abort()

@@ -9,11 +9,13 @@ import orjson
 
 from serving.errors import EngineFailed, EngineRefused, EngineTimeout, Lost, NoEngine, Silent, UpstreamError
 from serving.front import events, wire
-from serving.front.route import Endpoint, Fleet, Lease
+from serving.front.eager import Wake
+from serving.front.route import Endpoint, Fleet, Load
 from serving.front.wire import GenerationRequest
 
 _RETRY_AFTER_SECONDS = 2
-_RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# Includes a 200 that is not what was asked for, and refusals of our own key.
+_RETRY_STATUSES = frozenset({200, 401, 403, 408, 429, 500, 502, 503, 504})
 # A request that broke this many engines breaks the next one too.
 _POISON_QUOTA = 2
 
@@ -43,8 +45,12 @@ class Reply(Protocol):
     @property
     def first_at(self) -> float: ...
 
-    async def ready(self) -> None:
-        """Wait for the first event of a stream, else for the whole answer. Raises `UpstreamError`."""
+    @property
+    def arrived(self) -> Wake:
+        """Happens at the first event of a stream, else with the whole answer, or with `error`."""
+
+    @property
+    def error(self) -> UpstreamError | None: ...
 
     def attach(self, sink: Sink) -> None: ...
 
@@ -102,19 +108,26 @@ class RetryBudget:
         return True
 
 
-class Started(NamedTuple):
-    """An engine that answers. Leaving the block counts it out and, unless all was read, makes the engine stop."""
+class Started:
+    """An attempt under way, counted in at its engine; its end counts it out and stops what was not read."""
 
-    endpoint: Endpoint
-    reply: Reply
-    lease: Lease
+    __slots__ = ("_load", "endpoint", "reply")
+
+    def __init__(self, endpoint: Endpoint, reply: Reply, load: Load) -> None:
+        load.in_flight += 1
+        self.endpoint = endpoint
+        self.reply = reply
+        self._load = load
 
     def __enter__(self) -> Started:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.lease.__exit__(kind, error, at)
-        if kind is None:
+        self.end(whole=kind is None)
+
+    def end(self, *, whole: bool) -> None:
+        self._load.in_flight -= 1
+        if whole:
             self.reply.discard()
         else:
             self.reply.abort()
@@ -140,7 +153,7 @@ class Attempts:
     ) -> Started:
         """Raises `EngineRefused`, `EngineFailed`, `EngineTimeout` or `NoEngine` once no attempt is left."""
         self._retries.earn()
-        failure: UpstreamError | int = 0
+        failure: UpstreamError | int | None = None
         broken = 0
         for number, endpoint in enumerate(candidates[: self._limit], start=1):
             if number > 1 and not self._retries.spend():
@@ -149,40 +162,36 @@ class Attempts:
             body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None)
             post = Post(request.route.path, request_id, body, request.stream, fresh=number > 1)
             reply = self._upstream.send(endpoint, post)
-            started = Started(endpoint, reply, self._fleet.lease(endpoint))
-            failure = await self._ready(started, request, trail)
-            if failure == 0:
+            started = Started(endpoint, reply, self._fleet.load(endpoint))
+            usable = False
+            try:
+                await reply.arrived
+                failure = self._judge(reply, request, endpoint, trail)
+                usable = failure is None
+            finally:
+                if not usable:
+                    started.end(whole=False)
+            if usable:
                 return started
             broken += isinstance(failure, Lost)
             if broken >= _POISON_QUOTA:
                 break
         raise _final(failure, broken)
 
-    async def _ready(self, started: Started, request: GenerationRequest, trail: Trail) -> UpstreamError | int:
-        """0 when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""
-        reply, endpoint = started.reply, started.endpoint
-        started.lease.__enter__()
-        usable = False
-        try:
-            await reply.ready()
-            usable = reply.status == 200 and reply.is_stream == request.stream and not _is_stillborn(reply, request)
-        except UpstreamError as error:
-            trail.came_back(type(error).__name__.lower())
-            self._fleet.failed(endpoint)
-            return error
-        finally:
-            if not usable:
-                started.lease.__exit__(None, None, None)
-                reply.abort()
-        if usable:
+    def _judge(
+        self, reply: Reply, request: GenerationRequest, endpoint: Endpoint, trail: Trail
+    ) -> UpstreamError | int | None:
+        """None when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""
+        error, status = reply.error, reply.status
+        if error is None and status == 200 and reply.is_stream == request.stream and not _is_stillborn(reply, request):
             trail.came_back("ok")
-            return 0
-        if reply.status in _RETRY_STATUSES or reply.status in (200, 401, 403):
-            trail.came_back(str(reply.status))
-            self._fleet.failed(endpoint)
-            return reply.status
-        trail.came_back("refused")
-        raise _refusal(reply.status, reply.body, request)
+            return None
+        if error is None and status not in _RETRY_STATUSES:
+            trail.came_back("refused")
+            raise _refusal(status, reply.body, request)
+        trail.came_back(type(error).__name__.lower() if error is not None else str(status))
+        self._fleet.failed(endpoint)
+        return error if error is not None else status
 
 
 def _is_stillborn(reply: Reply, request: GenerationRequest) -> bool:
@@ -197,7 +206,7 @@ def _is_stillborn(reply: Reply, request: GenerationRequest) -> bool:
     return first.error is not None or (first.done and first.finish is None)
 
 
-def _final(failure: UpstreamError | int, broken: int) -> EngineFailed | EngineTimeout | NoEngine:
+def _final(failure: UpstreamError | int | None, broken: int) -> EngineFailed | EngineTimeout | NoEngine:
     if isinstance(failure, Silent):
         return EngineTimeout("The engine did not answer in time.")
     if isinstance(failure, Lost) or (isinstance(failure, int) and failure not in (429, 503)):

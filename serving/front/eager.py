@@ -38,17 +38,22 @@ class Wake:
         self._then = then
 
     def __await__(self) -> Generator[Any, Any, None]:
-        if self._happened:
-            return
-        if asyncio.current_task() is None:
+        """For a flow that `Run` drives; a Task awaits `future()`."""
+        if not self._happened:
             yield self
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._then = lambda: None if future.done() else future.set_result(None)
-        try:
-            yield from future.__await__()
-        finally:
-            self._then = None
+
+    def future(self) -> asyncio.Future[None]:
+        """The same as something that a Task may await."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._happened:
+            future.set_result(None)
+        else:
+            self._then = lambda: None if future.done() else future.set_result(None)
+        return future
+
+
+HAPPENED = Wake()
+HAPPENED.set()
 
 
 class Run:
@@ -97,6 +102,9 @@ async def _finish(flow: Flow, waits_for: Any) -> None:
 def _resume(flow: Flow, waits_for: Any) -> Generator[Any, Any, None]:
     try:
         while True:
+            if isinstance(waits_for, Wake):
+                waits_for = waits_for.future()
+                waits_for._asyncio_future_blocking = True
             try:
                 sent = yield waits_for
             except BaseException as error:  # noqa: BLE001 - whatever the loop throws belongs to the flow

@@ -45,40 +45,47 @@ def error_head(error: RequestError, length: int, request_id: str) -> bytes:
 class Exchange:
     """States: receiving, waiting (nothing sent), streaming (head sent), complete."""
 
+    # Receiving.
+    request_id = ""
+    at = 0.0
+    received_all = False
+    expects_continue = False
+    is_next = False
+    refusal: RequestError | None = None
+    # Answering.
+    run: Run | None = None
+    extra_headers = b""
+    stopped_by: RequestError | None = None
+    # What uvicorn's protocol reads of a cycle.
+    response_complete = False
+    disconnected = False
+
+    _streaming = False
+    _heartbeats = False
+    _writes = 0
+    _writes_seen = 0
+    _silent_since = 0.0
+    _reply: Reply | None = None
+    _paused = False
+
     def __init__(
         self, route: Route, transport: asyncio.Transport, on_complete: Callable[[], None], *, http_1_1: bool
     ) -> None:
         self.route = route
-        self.request_id = ""
-        self.at = 0.0
-        self.run: Run | None = None
-        self.extra_headers = b""
-        self.stopped_by: RequestError | None = None
-        # Receiving.
         self.headers: dict[bytes, bytes] = {}
         self.body = bytearray()
-        self.received_all = False
-        self.expects_continue = False
-        self.is_next = False
-        self.refusal: RequestError | None = None
-        # What uvicorn's protocol reads of a cycle.
         self.keep_alive = http_1_1
-        self.response_complete = False
-        self.disconnected = False
         self._transport = transport
         self._on_complete = on_complete
         self._chunked = http_1_1
-        self._streaming = False
-        self._heartbeats = False
-        self._writes = 0
-        self._writes_seen = 0
-        self._silent_since = 0.0
-        self._reply: Reply | None = None
-        self._paused = False
 
-    def expect_stream(self) -> None:
-        """From now on silence is filled with heartbeats, the first of which commits the status 200."""
-        self._heartbeats = True
+    def begin(self, headers: bytes, *, stream: bool) -> None:
+        """The response will carry these header lines.
+
+        From now on a stream's silence is filled with heartbeats, the first of which commits the status 200.
+        """
+        self.extra_headers = headers
+        self._heartbeats = stream
         self._silent_since = self.at
 
     def heartbeat(self, now: float, after: float) -> None:

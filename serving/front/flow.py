@@ -22,12 +22,12 @@ from serving.errors import InternalError, RequestError, ShuttingDown
 from serving.front import wire
 from serving.front.attempt import Attempts
 from serving.front.auth import Auth, authorise
-from serving.front.budget import Budget, Reservation
+from serving.front.budget import Budget
 from serving.front.exchange import Exchange
 from serving.front.ledger import Entry, Ledger
-from serving.front.relay import Stream, deliver
+from serving.front.relay import Stream, Whole
 from serving.front.route import Fleet
-from serving.front.wire import Arrived, GenerationRequest
+from serving.front.wire import Arrived
 from serving.settings import LimitSettings
 
 _log = logging.getLogger("tidegate.front")
@@ -48,57 +48,45 @@ class Steps:
 
 async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
     """Answer one request, whatever happens."""
+    clock = steps.clock
     entry = Entry(arrived)
     try:
-        await _answer(steps, arrived, client, entry)
-    except RequestError as error:
-        entry.error = error
-        client.refuse(error)
-    except asyncio.CancelledError:
-        entry.error = client.stopped_by or ShuttingDown("The server is shutting down. Try again.")
-        client.refuse(entry.error)
-    except Exception:  # noqa: BLE001 - the edge of a request
-        _log.exception("request %s failed", arrived.id)
-        entry.error = InternalError("The server failed on this request.")
+        entry.caller = caller = steps.auth.identify(arrived.headers)
+        entry.auth_at = clock()
+        entry.request = request = wire.read(arrived, steps.limits)
+        authorise(caller, request.model)
+        entry.request_at = clock()
+        with steps.budget.reserve(caller, request.prompt_tokens + request.output_tokens) as reservation:
+            entry.budget_at = clock()
+            client.begin(reservation.headers, stream=request.stream)
+            candidates = steps.fleet.candidates(request.model)
+            entry.route_at = clock()
+            with await steps.attempts.start(
+                request, candidates, request_id=arrived.id, cache_salt=caller.cache_salt, trail=entry
+            ) as started:
+                entry.attempt_at = clock()
+                answer = Stream(started, request, client, clock) if request.stream else Whole(started, client)
+                entry.outcome = answer.outcome
+                try:
+                    await answer.done
+                finally:
+                    outcome = answer.outcome()
+                    reservation.settle(outcome.tokens_or(request.prompt_tokens))
+                    if outcome.error is not None:
+                        steps.fleet.failed(started.endpoint)
+        entry.relay_at = clock()
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of a request
+        entry.error = _told(error, arrived, client)
         client.refuse(entry.error)
     finally:
         steps.ledger.close(entry)
 
 
-async def _answer(steps: Steps, arrived: Arrived, client: Exchange, entry: Entry) -> None:
-    clock = steps.clock
-    entry.caller = caller = steps.auth.identify(arrived.headers)
-    entry.auth_at = clock()
-    entry.request = request = wire.read(arrived, steps.limits)
-    authorise(caller, request.model)
-    entry.request_at = clock()
-    with steps.budget.reserve(caller, request.prompt_tokens + request.output_tokens) as reservation:
-        entry.budget_at = clock()
-        client.extra_headers = reservation.headers
-        candidates = steps.fleet.candidates(request.model)
-        entry.route_at = clock()
-        if request.stream:
-            client.expect_stream()
-        with await steps.attempts.start(
-            request, candidates, request_id=arrived.id, cache_salt=caller.cache_salt, trail=entry
-        ) as started:
-            entry.attempt_at = clock()
-            if request.stream:
-                await _relay(steps, Stream(started, request, client, clock), entry, reservation, request)
-            else:
-                outcome = deliver(started, client)
-                entry.outcome = lambda: outcome
-                reservation.settle(outcome.tokens_or(request.prompt_tokens))
-        entry.relay_at = clock()
-
-
-async def _relay(
-    steps: Steps, stream: Stream, entry: Entry, reservation: Reservation, request: GenerationRequest
-) -> None:
-    entry.outcome = stream.outcome
-    try:
-        await stream.done()
-    finally:
-        reservation.settle(stream.outcome().tokens_or(request.prompt_tokens))
-        if stream.outcome().error is not None and entry.endpoint is not None:
-            steps.fleet.failed(entry.endpoint)
+def _told(error: BaseException, arrived: Arrived, client: Exchange) -> RequestError:
+    """What the client is told of whatever ended its request."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        return client.stopped_by or ShuttingDown("The server is shutting down. Try again.")
+    _log.error("request %s failed", arrived.id, exc_info=error)
+    return InternalError("The server failed on this request.")

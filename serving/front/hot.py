@@ -98,15 +98,18 @@ class HotProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
         self._head_size = 0
         self._in_head = True
         if self._deadlines.receiving_since is None:
             self._deadlines.receiving_since = self._edge.clock()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         headers = dict(self.headers)
+        self.expect_100_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         if (error := self._bad_head(headers)) is not None:
             self._reject(error)
         if self._lingers or self.parser.should_upgrade():

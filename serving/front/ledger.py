@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -19,25 +18,26 @@ _ID_LENGTH = 128
 _STEPS = ("auth", "request", "budget", "route", "attempt", "relay")
 
 
-@dataclass(slots=True)
 class Entry:
     """One request's page in the ledger: written by the flow as it goes, read by nobody but the ledger."""
 
-    arrived: Arrived
     caller: Caller | None = None
     request: GenerationRequest | None = None
     endpoint: Endpoint | None = None
-    attempts: int = 0
+    attempts = 0
     outcome: Callable[[], Outcome] | None = None
     error: RequestError | None = None
-    attempt_outcomes: list[tuple[str, str]] = field(default_factory=list)
     # When each step ended, monotonic seconds.
-    auth_at: float = 0.0
-    request_at: float = 0.0
-    budget_at: float = 0.0
-    route_at: float = 0.0
-    attempt_at: float = 0.0
-    relay_at: float = 0.0
+    auth_at = 0.0
+    request_at = 0.0
+    budget_at = 0.0
+    route_at = 0.0
+    attempt_at = 0.0
+    relay_at = 0.0
+
+    def __init__(self, arrived: Arrived) -> None:
+        self.arrived = arrived
+        self.attempt_outcomes: list[tuple[str, str]] = []
 
     def sent(self, endpoint: Endpoint) -> None:
         self.attempts += 1

@@ -13,7 +13,7 @@ from serving.errors import EngineFailed, EngineTimeout, RequestError, Silent, Up
 from serving.front import events
 from serving.front.attempt import Reply, Started
 from serving.front.dialect import Dialect
-from serving.front.eager import Wake
+from serving.front.eager import HAPPENED, Wake
 from serving.front.events import Usage
 from serving.front.wire import GenerationRequest
 
@@ -59,18 +59,25 @@ class Outcome(NamedTuple):
         return (self.usage.prompt_tokens if self.usage else prompt_tokens) + self.output_tokens
 
 
-def deliver(started: Started, client: Client) -> Outcome:
-    """Hand a whole answer over. Raises `EngineFailed` when it is no JSON object."""
-    body = started.reply.body
-    if body[:1] != b"{" or body.rstrip()[-1:] != b"}":
-        raise EngineFailed("The engine's answer is not a JSON object.")
-    client.answer(body)
-    now = started.reply.first_at
-    return Outcome(events.usage_in(body), 0, events.finish_in(body), now, now)
+class Whole:
+    """Hands a whole answer over at once. Raises `EngineFailed` when it is no JSON object."""
+
+    def __init__(self, started: Started, client: Client) -> None:
+        self._reply = started.reply
+        self._body = body = started.reply.body
+        if body[:1] != b"{" or body.rstrip()[-1:] != b"}":
+            raise EngineFailed("The engine's answer is not a JSON object.")
+        client.answer(body)
+        self.done = HAPPENED
+
+    def outcome(self) -> Outcome:
+        """What was delivered."""
+        at = self._reply.first_at
+        return Outcome(events.usage_in(self._body), 0, events.finish_in(self._body), at, at)
 
 
 class Stream:
-    """Relays one stream. `await done()` returns when it ended, whichever way."""
+    """Relays one stream. `done` happens when it ended, whichever way."""
 
     def __init__(
         self,
@@ -86,19 +93,15 @@ class Stream:
         self._shows_usage = request.wants_usage
         self._client = client
         self._clock = clock
-        self._ended = Wake()
-        self._has_ended = False
+        self.done = Wake()
         self._rest = b""
         self._events = 0
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._error: RequestError | None = None
         self._last_at = started.reply.first_at
-
-    async def done(self) -> None:
-        self._client.bind(self._started.reply)
-        self._started.reply.attach(self)
-        await self._ended
+        client.bind(started.reply)
+        started.reply.attach(self)
 
     def outcome(self) -> Outcome:
         """What was delivered so far."""
@@ -152,14 +155,12 @@ class Stream:
             self._client.write(b"".join(out))
 
     def _close(self, out: list[bytes]) -> None:
-        if not self._has_ended:
-            self._has_ended = True
+        if not self.done.happened:
             self._client.finish(b"".join(out))
-            self._ended.set()
+            self.done.set()
 
     def _fail(self, error: RequestError) -> None:
-        if not self._has_ended:
-            self._has_ended = True
+        if not self.done.happened:
             self._error = error
             self._client.fail(error)
-            self._ended.set()
+            self.done.set()

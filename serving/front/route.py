@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from serving.errors import NoEngine, NotFound
 
@@ -40,21 +39,6 @@ class Load:
         self.in_flight = 0
         self.suspect_until = 0.0
         self.turn = 0
-
-
-class Lease:
-    """One request in flight at an engine, counted while the block runs."""
-
-    __slots__ = ("_load",)
-
-    def __init__(self, load: Load) -> None:
-        self._load = load
-
-    def __enter__(self) -> None:
-        self._load.in_flight += 1
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._load.in_flight -= 1
 
 
 class Fleet:
@@ -95,8 +79,9 @@ class Fleet:
         self._loads[found[0].id].turn = self._turn
         return found
 
-    def lease(self, endpoint: Endpoint) -> Lease:
-        return Lease(self._loads.get(endpoint.id) or Load())
+    def load(self, endpoint: Endpoint) -> Load:
+        """The count to keep for one more request; an engine that is gone by now gets one that nobody reads."""
+        return self._loads.get(endpoint.id) or Load()
 
     def in_flight(self, endpoint: Endpoint) -> int:
         load = self._loads.get(endpoint.id)

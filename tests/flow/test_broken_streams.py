@@ -54,6 +54,17 @@ def test_an_engine_that_is_killed_mid_stream(pair: World) -> None:
     assert pair.seen_by_engines == 1
 
 
+def test_an_engine_that_broke_a_stream_is_asked_last(fresh_world: MakeWorld) -> None:
+    pair = fresh_world(2, {"front.retry.cooldown_seconds": 60})
+    for engine in pair.engines:
+        engine.script = Script(tokens(6), fault="fin", at=4)
+    assert_broken(CHAT, pair.say(stream=True))
+    for engine in pair.engines:
+        engine.script = Script()
+    assert [pair.say().status for _ in range(4)] == [200] * 4
+    assert sorted(len(engine.seen) for engine in pair.engines) == [1, 4]
+
+
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 @pytest.mark.parametrize("events_per_write", [1, 100])
 def test_the_engines_error_event_is_not_followed_by_done(solo: World, path: str, events_per_write: int) -> None:
