@@ -95,7 +95,8 @@ class EngineReply:
         """The rest does not matter; the connection may be used again once it has come."""
         self.discarded = True
         self._sink = None
-        self.resume()
+        if self.paused:
+            self.resume()
 
     def abort(self) -> None:
         """Make the engine stop: nothing more is wanted."""

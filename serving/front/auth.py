@@ -67,7 +67,7 @@ class Auth:
 
 def authorise(caller: Caller, model: str) -> None:
     """Raises `Forbidden` when the caller's key is not for this model."""
-    if not caller.may_use(model):
+    if caller.models and model not in caller.models:
         raise Forbidden(f"This API key may not use the model `{model}`.", param="model", code="model_not_allowed")
 
 

@@ -52,10 +52,6 @@ class Wake:
         return future
 
 
-HAPPENED = Wake()
-HAPPENED.set()
-
-
 class Run:
     """A started flow. Before it waits for a Future it has no current task: no `asyncio.timeout` until then."""
 
@@ -66,7 +62,7 @@ class Run:
         self._loop = loop
         self._wake: Wake | None = None
         self._task: asyncio.Task[None] | None = None
-        self._go_on()
+        self._advance(flow.send, None)
 
     def cancel(self) -> None:
         """Raise `CancelledError` where it waits; a flow that is finished stays so."""

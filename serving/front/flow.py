@@ -65,15 +65,19 @@ async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
                 request, candidates, request_id=arrived.id, cache_salt=caller.cache_salt, trail=entry
             ) as started:
                 entry.attempt_at = clock()
-                answer = Stream(started, request, client, clock) if request.stream else Whole(started, client)
-                entry.outcome = answer.outcome
                 try:
-                    await answer.done
+                    if request.stream:
+                        stream = Stream(started, request, client, clock)
+                        entry.outcome = stream.outcome
+                        await stream.done
+                    else:
+                        entry.outcome = Whole(started, client).outcome
                 finally:
-                    outcome = answer.outcome()
-                    reservation.settle(outcome.tokens_or(request.prompt_tokens))
-                    if outcome.error is not None:
-                        steps.fleet.failed(started.endpoint)
+                    if entry.outcome is not None:
+                        outcome = entry.outcome()
+                        reservation.settle(outcome.tokens_or(request.prompt_tokens))
+                        if outcome.error is not None:
+                            steps.fleet.failed(started.endpoint)
         entry.relay_at = clock()
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of a request
         entry.error = _told(error, arrived, client)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from serving.errors import HeadTooLarge, InvalidRequest, RequestError
 
 Headers = list[tuple[bytes, bytes]]
@@ -14,13 +12,12 @@ def size(url: bytes, headers: Headers) -> int:
     return len(url) + sum(len(name) + len(value) for name, value in headers)
 
 
-def problem(version: str, headers: Headers, by_name: Mapping[bytes, bytes]) -> RequestError | None:
+def problem(version: str, headers: Headers) -> RequestError | None:
     """HTTP/1.1 asks for exactly one Host (RFC 9112, 3.2): two servers might else see two different requests."""
-    if b"host" not in by_name:
-        hosts = 0 if version == "1.1" else 1
-    else:
-        hosts = 1 if len(by_name) == len(headers) else [name for name, _ in headers].count(b"host")
-    return None if hosts == 1 else InvalidRequest("A request needs exactly one Host header.", code="bad_http")
+    hosts = [name for name, _ in headers].count(b"host")
+    if hosts == 1 or (hosts == 0 and version == "1.0"):
+        return None
+    return InvalidRequest("A request needs exactly one Host header.", code="bad_http")
 
 
 def too_large() -> RequestError:

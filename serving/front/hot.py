@@ -114,7 +114,7 @@ class HotProtocol(HttpToolsProtocol):
             self._reject(error)
         if self._lingers or self.parser.should_upgrade():
             return
-        route = self._route() if self.parser.get_method() == b"POST" else None
+        route = (ROUTES.get(self.url) or self._route()) if self.parser.get_method() == b"POST" else None
         if route is None:
             self._hand_over()
         else:
@@ -200,10 +200,10 @@ class HotProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _route(self) -> Route | None:
-        route = ROUTES.get(self.url)
-        if route is None and (b"?" in self.url or self.url[:1] != b"/"):
-            route = ROUTES.get(httptools.parse_url(self.url).path)
-        return route
+        """The route of a target that is more than its path."""
+        if b"?" in self.url or self.url[:1] != b"/":
+            return ROUTES.get(httptools.parse_url(self.url).path)
+        return None
 
     def _take(self, route: Route, headers: dict[bytes, bytes]) -> None:
         existing: Any = self.cycle
@@ -231,7 +231,9 @@ class HotProtocol(HttpToolsProtocol):
         limit = self._edge.head_bytes
         if self._segment_size > limit and heads.size(self.url, self.headers) > limit:
             return heads.too_large()
-        return heads.problem(self.parser.get_http_version(), self.headers, headers)
+        if b"host" in headers and len(headers) == len(self.headers):
+            return None
+        return heads.problem(self.parser.get_http_version(), self.headers)
 
     def _refuse(self, exchange: Exchange, error: RequestError) -> None:
         exchange.refusal = error

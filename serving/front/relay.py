@@ -13,7 +13,7 @@ from serving.errors import EngineFailed, EngineTimeout, RequestError, Silent, Up
 from serving.front import events
 from serving.front.attempt import Reply, Started
 from serving.front.dialect import Dialect
-from serving.front.eager import HAPPENED, Wake
+from serving.front.eager import Wake
 from serving.front.events import Usage
 from serving.front.wire import GenerationRequest
 
@@ -63,17 +63,15 @@ class Whole:
     """Hands a whole answer over at once. Raises `EngineFailed` when it is no JSON object."""
 
     def __init__(self, started: Started, client: Client) -> None:
-        self._reply = started.reply
-        self._body = body = started.reply.body
+        body, at = started.reply.body, started.reply.first_at
         if body[:1] != b"{" or body.rstrip()[-1:] != b"}":
             raise EngineFailed("The engine's answer is not a JSON object.")
         client.answer(body)
-        self.done = HAPPENED
+        self._outcome = Outcome(events.usage_in(body), 0, events.finish_in(body), at, at)
 
     def outcome(self) -> Outcome:
         """What was delivered."""
-        at = self._reply.first_at
-        return Outcome(events.usage_in(self._body), 0, events.finish_in(self._body), at, at)
+        return self._outcome
 
 
 class Stream:
