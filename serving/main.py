@@ -27,7 +27,8 @@ from serving.front.attempt import Attempts, RetryBudget
 from serving.front.auth import Auth
 from serving.front.budget import Budget
 from serving.front.deadlines import Limits
-from serving.front.hot import Edge, HotProtocol
+from serving.front.edge import Edge
+from serving.front.hot import HotProtocol
 from serving.front.ledger import Ledger
 from serving.front.route import Endpoint, Fleet
 from serving.metrics import FrontMetrics
@@ -121,6 +122,7 @@ class Front:
         settings, times = self._settings, self._settings.timeouts
         edge = Edge(
             flow=partial(flow.serve, steps),
+            identify=auth.identify,
             new_id=new_request_id,
             clock=_clock,
             body_bytes=settings.limits.body_bytes,

@@ -5,8 +5,6 @@ A subclass of uvicorn's httptools protocol that knows its cycles and its pipelin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 import httptools
@@ -14,27 +12,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.errors import BodyTooLarge, ClientLeft, EngineTimeout, InvalidRequest, RequestError
 from serving.front import heads
-from serving.front.deadlines import Deadlines, Limits
+from serving.front.deadlines import Deadlines
 from serving.front.dialect import ROUTES, Route, openai_error
 from serving.front.eager import Run
+from serving.front.edge import Edge
 from serving.front.exchange import Exchange, error_head
 from serving.front.wire import Arrived
 
 _LINGER_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """What a connection needs of the front: the flow, ids and a clock; sizes in bytes, times in seconds."""
-
-    flow: Callable[[Arrived, Exchange], Coroutine[Any, Any, None]]
-    new_id: Callable[[], str]
-    clock: Callable[[], float]
-    body_bytes: int
-    head_bytes: int
-    waits: Limits
-    total_seconds: float
-    heartbeat_seconds: float
+# What a client may send before its key is looked at; with a longer body the key has to be good.
+_ANYBODYS_BYTES = 64 * 1024
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -128,9 +115,12 @@ class HotProtocol(HttpToolsProtocol):
         if not isinstance(cycle, Exchange):
             super().on_body(body)
         elif not cycle.received_all:
+            was_small = len(cycle.body) <= _ANYBODYS_BYTES
             cycle.body += body
             if len(cycle.body) > self._edge.body_bytes:
                 self._refuse(cycle, BodyTooLarge(f"The body is larger than {self._edge.body_bytes} bytes."))
+            elif was_small and len(cycle.body) > _ANYBODYS_BYTES:
+                self._require_key(cycle)
 
     def on_message_complete(self) -> None:
         if self._lingers or self.parser.should_upgrade():
@@ -234,6 +224,12 @@ class HotProtocol(HttpToolsProtocol):
         if b"host" in headers and len(headers) == len(self.headers):
             return None
         return heads.problem(self.parser.get_http_version(), self.headers)
+
+    def _require_key(self, exchange: Exchange) -> None:
+        try:
+            self._edge.identify(exchange.headers)
+        except RequestError as error:
+            self._refuse(exchange, error)
 
     def _refuse(self, exchange: Exchange, error: RequestError) -> None:
         exchange.refusal = error

@@ -47,6 +47,16 @@ def test_an_oversize_target_is_refused_and_closed(narrow: World) -> None:
     assert answer.status in (400, 414, 431)
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 10000000", "Transfer-Encoding: chunked"])
+def test_a_long_body_without_a_good_key_is_refused_before_its_end(solo: World, framing: str) -> None:
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer nobody\r\n{framing}\r\n\r\n".encode()
+    part = b"x" * 128 * KIB
+    with solo.wire() as wire:
+        answer = wire.send(head + (b"%x\r\n%b\r\n" % (len(part), part) if "chunked" in framing else part)).answer()
+        assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+        assert wire.is_closed(within=3)
+
+
 def test_an_endless_head_is_cut_off(narrow: World) -> None:
     with narrow.wire() as wire:
         wire.send(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Endless: ")
