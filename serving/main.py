@@ -149,7 +149,7 @@ class Front:
         return Listener(app, "front.admin_port", settings.admin_host, settings.admin_port)
 
     def _is_ready(self) -> bool:
-        return not self._draining and bool(self._fleet.models())
+        return not self._draining and self._fleet.is_ready()
 
     def _take_over(self, endpoints: tuple[Endpoint, ...]) -> None:
         gone = {endpoint.id for endpoint in self._fleet.endpoints} - {endpoint.id for endpoint in endpoints}

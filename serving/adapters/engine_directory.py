@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from serving.settings import FrontSettings
 
 _log = logging.getLogger("tidegate.engines")
 _APPLICATIONS = "/api/serve/applications/"
+_OK = 200
+_SERVER_ERROR = 500
 
 
 class Snapshot(Protocol):
@@ -64,6 +67,9 @@ class EngineDirectory:
         body = await self._get(dashboard, _APPLICATIONS, self._ray_token)
         if body is None:
             return
+        if not body:
+            _log.warning("%s does not list its applications: is front.ray_token right?", dashboard.url)
+            return
         try:
             found = targets(body)
         except ValueError as error:
@@ -72,19 +78,19 @@ class EngineDirectory:
         self._known = {url: self._known.get(url) or parse_url("front.ray_serve", url) for url in (*self._urls, *found)}
 
     async def _ask(self, endpoint: Endpoint) -> Endpoint:
-        body = await self._get(endpoint, "/v1/models")
-        cards = _cards(body)
-        if cards is None:
+        answer = await self._get(endpoint, "/v1/models")
+        if answer is None:
             return endpoint
-        models = {card["id"]: int(card.get("max_model_len") or 0) for card in cards}
-        if models != endpoint.models:
-            _log.info("engine %s serves %s", endpoint.id, ", ".join(models) or "nothing")
-        is_vllm = any(card.get("owned_by") == "vllm" for card in cards)
-        return Endpoint(
-            endpoint.id, endpoint.scheme, endpoint.host, endpoint.port, endpoint.path, models, is_vllm=is_vllm
-        )
+        cards = _cards(answer)
+        takes_any = cards is None and not endpoint.models
+        models = {card["id"]: int(card.get("max_model_len") or 0) for card in cards or ()} or endpoint.models
+        if (models, takes_any) != (endpoint.models, endpoint.takes_any):
+            _log.info("engine %s serves %s", endpoint.id, ", ".join(models) or "whatever it is asked for")
+        is_vllm = endpoint.is_vllm if cards is None else any(card.get("owned_by") == "vllm" for card in cards)
+        return replace(endpoint, models=models, is_vllm=is_vllm, takes_any=takes_any)
 
     async def _get(self, endpoint: Endpoint, path: str, token: str | None = None) -> bytes | None:
+        """The body, empty for an answer that is not 200; None when there was no answer."""
         reply = self._pool.get(endpoint, path, token)
         try:
             async with asyncio.timeout(self._period * 2):
@@ -93,7 +99,9 @@ class EngineDirectory:
             return None
         finally:
             reply.abort()
-        return reply.body if reply.status == 200 and reply.error is None else None
+        if reply.error is not None or reply.status >= _SERVER_ERROR:
+            return None
+        return reply.body if reply.status == _OK else b""
 
 
 def parse_url(key: str, url: str) -> Endpoint:
@@ -111,9 +119,9 @@ def parse_url(key: str, url: str) -> Endpoint:
     return Endpoint(f"{host}:{port}", parts.scheme, parts.hostname, port, path)
 
 
-def _cards(body: bytes | None) -> list[dict[str, Any]] | None:
+def _cards(body: bytes) -> list[dict[str, Any]] | None:
     try:
-        content = orjson.loads(body or b"")
+        content = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     cards = content.get("data") if isinstance(content, dict) else None

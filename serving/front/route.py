@@ -14,7 +14,8 @@ _RETRY_AFTER_SECONDS = 5
 class Endpoint:
     """One engine. `id` is `host:port`; `models` maps served names to context lengths in tokens (0: not told).
 
-    `is_vllm` engines get the fields that only vLLM knows.
+    `is_vllm` engines get the fields that only vLLM knows. One that answers without listing its models `takes_any`: it
+    has to judge the names itself.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Endpoint:
     path: str = ""
     models: dict[str, int] = field(default_factory=dict)
     is_vllm: bool = False
+    takes_any: bool = False
 
     @property
     def url(self) -> str:
@@ -60,6 +62,10 @@ class Fleet:
         self._endpoints = endpoints
         self._loads = {endpoint.id: self._loads.get(endpoint.id) or Load() for endpoint in endpoints}
 
+    def is_ready(self) -> bool:
+        """Some engine has answered."""
+        return any(endpoint.models or endpoint.takes_any for endpoint in self._endpoints)
+
     def models(self) -> dict[str, Endpoint]:
         """Served names in order, each with an engine that serves it."""
         return {model: endpoint for endpoint in reversed(self._endpoints) for model in endpoint.models}
@@ -69,7 +75,7 @@ class Fleet:
 
         Raises `NotFound` for an unknown model and `NoEngine` while no engine has told its models yet.
         """
-        found = [endpoint for endpoint in self._endpoints if model in endpoint.models]
+        found = [endpoint for endpoint in self._endpoints if model in endpoint.models or endpoint.takes_any]
         if not found:
             self._refuse(model)
         if len(found) > 1:

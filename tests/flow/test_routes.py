@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.world import BODIES, CHAT, EMBEDDINGS, HELLO, MESSAGES, RESPONSES, World
+from tests.support.world import BODIES, CHAT, EMBEDDINGS, HELLO, MESSAGES, RESPONSES, MakeWorld, World
 
 
 def test_models_lists_what_the_engines_serve(solo: World) -> None:
@@ -97,6 +97,15 @@ def test_an_unknown_model_is_404_naming_the_parameter(solo: World, path: str) ->
     if path != MESSAGES:
         assert (answer.error["param"], answer.error["code"]) == ("model", "model_not_found")
         assert "no-such-model" in answer.error["message"]
+
+
+def test_a_server_that_lists_no_models_is_asked_for_any(fresh_world: MakeWorld) -> None:
+    world = fresh_world(started=False)
+    world.engine.lists_models = False
+    world.front.start()
+    assert world.say(model="whatever").text == "Hello, world"
+    assert world.engine.seen[0].body["model"] == "whatever"
+    assert world.ask("/v1/models").json()["data"] == []
 
 
 @pytest.mark.parametrize("field", ["previous_response_id", "conversation"])

@@ -28,6 +28,7 @@ class ScriptedEngine:
         self.max_model_len = max_model_len
         self.port = free_port()
         self.healthy = True
+        self.lists_models = True
         self.open: set[EngineConnection] = set()
         self._server: asyncio.Server | None = None
         self._loop = _loop()
@@ -100,7 +101,7 @@ class ScriptedEngine:
     def document(self, path: str) -> tuple[int, bytes]:
         """What a GET answers."""
         self.polls.append(path)
-        if path == "/v1/models":
+        if path == "/v1/models" and self.lists_models:
             return 200, vllm_wire.models(self.model, self.max_model_len)
         if path in ("/health", "/-/healthz", "/ping"):
             return (200 if self.healthy else 503), b""
