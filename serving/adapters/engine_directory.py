@@ -116,7 +116,7 @@ def parse_url(key: str, url: str) -> Endpoint:
     path = parts.path.rstrip("/").removesuffix("/v1")
     port = port or (443 if parts.scheme == "https" else 80)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Endpoint(f"{host}:{port}", parts.scheme, parts.hostname, port, path)
+    return Endpoint(f"{host}:{port}{path}", parts.scheme, parts.hostname, port, path)
 
 
 def _cards(body: bytes) -> list[dict[str, Any]] | None:

@@ -120,7 +120,7 @@ class HostPool:
         """Request line and the header lines that all requests of a path share."""
         head = self._heads.get((path, method))
         if head is None:
-            target, host = (self._address.path + path).encode(), self._address.id.encode()
+            target, host = (self._address.path + path).encode(), self._address.id.partition("/")[0].encode()
             head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, host, self._authorization)
             if method == b"POST":
                 head += b"content-type: application/json\r\n"

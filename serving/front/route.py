@@ -12,10 +12,10 @@ _RETRY_AFTER_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One engine. `id` is `host:port`; `models` maps served names to context lengths in tokens (0: not told).
+    """One engine. `id` is `host:port` and the path before `/v1`, if there is one.
 
-    `is_vllm` engines get the fields that only vLLM knows. One that answers without listing its models `takes_any`: it
-    has to judge the names itself.
+    `models` maps served names to context lengths in tokens (0: not told). `is_vllm` engines get the fields that only
+    vLLM knows. One that answers without listing its models `takes_any`: it has to judge the names itself.
     """
 
     id: str
@@ -29,7 +29,7 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.id}{self.path}"
+        return f"{self.scheme}://{self.id}"
 
 
 class Load:
@@ -68,7 +68,11 @@ class Fleet:
 
     def models(self) -> dict[str, Endpoint]:
         """Served names in order, each with an engine that serves it."""
-        return {model: endpoint for endpoint in reversed(self._endpoints) for model in endpoint.models}
+        served: dict[str, Endpoint] = {}
+        for endpoint in self._endpoints:
+            for model in endpoint.models:
+                served.setdefault(model, endpoint)
+        return served
 
     def candidates(self, model: str) -> list[Endpoint]:
         """Engines of a model, the one to try first in front: healthy, then least in flight, then longest not used.

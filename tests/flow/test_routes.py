@@ -99,6 +99,20 @@ def test_an_unknown_model_is_404_naming_the_parameter(solo: World, path: str) ->
         assert "no-such-model" in answer.error["message"]
 
 
+def test_a_front_may_be_the_engine_of_another(fresh_world: MakeWorld) -> None:
+    upper = fresh_world(1)
+    lower = fresh_world(started=False)
+    lower.front.command += [
+        "--engine",
+        f"{upper.front.base_url}/v1",
+        "--set",
+        f"front.engine_api_key={upper.front.key}",
+    ]
+    lower.front.start()
+    assert {lower.say().text for _ in range(4)} == {"Hello, world"}
+    assert len(lower.engine.seen) == len(upper.engine.seen) == 2
+
+
 def test_a_server_that_lists_no_models_is_asked_for_any(fresh_world: MakeWorld) -> None:
     world = fresh_world(started=False)
     world.engine.lists_models = False
