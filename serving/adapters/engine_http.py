@@ -9,37 +9,18 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from serving.adapters.engine_connection import EngineConnection
 from serving.adapters.engine_reply import EngineReply
 from serving.errors import Lost, Silent, Unreachable
 from serving.front.attempt import Post
+from serving.front.route import Endpoint
 
 # A used connection that breaks this soon was being closed by the engine when our request came.
 _STALE_SECONDS = 0.5
 
 
 Clock = Callable[[], float]
-
-
-class Address(Protocol):
-    """Where an engine is."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def scheme(self) -> str: ...
-
-    @property
-    def host(self) -> str: ...
-
-    @property
-    def port(self) -> int: ...
-
-    @property
-    def path(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +43,7 @@ class EnginePool:
         self._api_key = api_key
         self._hosts: dict[str, HostPool] = {}
 
-    def send(self, endpoint: Address, post: Post) -> EngineReply:
+    def send(self, endpoint: Endpoint, post: Post) -> EngineReply:
         """POST a JSON body; the reply is filled as bytes come. Never raises: a failure is the reply's.
 
         A kept-alive connection that the engine closes at this very moment costs a second try; a fresh one cannot.
@@ -75,7 +56,7 @@ class EnginePool:
         )
         return host.start(EngineReply(head + post.body, wants_stream=post.stream, is_generation=True), fresh=post.fresh)
 
-    def get(self, endpoint: Address, path: str, token: str | None = None) -> EngineReply:
+    def get(self, endpoint: Endpoint, path: str, token: str | None = None) -> EngineReply:
         """GET a path, whole; with a bearer token of its own where one is given."""
         host = self._host(endpoint)
         authorization = b"authorization: Bearer %b\r\n" % token.encode() if token else b""
@@ -84,14 +65,16 @@ class EnginePool:
     def tick(self) -> None:
         """Called every now and then: end what waited too long."""
         now = self._clock()
-        for host in list(self._hosts.values()):
+        for key, host in list(self._hosts.items()):
             host.tick(now)
+            if host.is_unused:
+                del self._hosts[key]
 
     def close(self) -> None:
         for host in self._hosts.values():
             host.close()
 
-    def _host(self, endpoint: Address) -> HostPool:
+    def _host(self, endpoint: Endpoint) -> HostPool:
         host = self._hosts.get(endpoint.id)
         if host is None:
             host = HostPool(endpoint, self._clock, self._patience, self._loop, self._api_key)
@@ -103,7 +86,7 @@ class HostPool:
     """The connections to one engine; the last one released is the first one used again."""
 
     def __init__(
-        self, address: Address, clock: Clock, patience: Patience, loop: asyncio.AbstractEventLoop, api_key: str | None
+        self, address: Endpoint, clock: Clock, patience: Patience, loop: asyncio.AbstractEventLoop, api_key: str | None
     ) -> None:
         self._address = address
         self._clock = clock
@@ -114,6 +97,7 @@ class HostPool:
         self._idle: list[EngineConnection] = []
         self._all: set[EngineConnection] = set()
         self._may_resend = True
+        self._connecting = 0
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
 
     def head(self, path: str, method: bytes = b"POST") -> bytes:
@@ -176,8 +160,17 @@ class HostPool:
         else:
             reply.fail(Lost("connection lost"))
 
+    @property
+    def is_unused(self) -> bool:
+        return not self._all and not self._connecting
+
     def _connect(self, reply: EngineReply) -> None:
+        self._connecting += 1
         reply.connecting = self._loop.create_task(self._open(reply))
+        reply.connecting.add_done_callback(self._connected)
+
+    def _connected(self, _: asyncio.Task[None]) -> None:
+        self._connecting -= 1
 
     async def _open(self, reply: EngineReply) -> None:
         address = self._address

@@ -7,21 +7,12 @@ import re
 from typing import Protocol
 
 from serving.errors import Lost, UpstreamError
+from serving.front.attempt import Sink
 from serving.front.eager import Wake
 
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _BUFFER_BYTES = 256 * 1024
 _LARGEST_ANSWER = 64 * 1024 * 1024
-
-
-class Sink(Protocol):
-    """Takes a stream's bytes as they come."""
-
-    def feed(self, piece: bytes) -> None: ...
-
-    def end(self) -> None: ...
-
-    def lost(self, error: UpstreamError) -> None: ...
 
 
 class Source(Protocol):

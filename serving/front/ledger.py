@@ -77,7 +77,7 @@ class Ledger:
         ended_at = self._clock()
         outcome = entry.outcome() if entry.outcome is not None else None
         error = entry.error or (outcome.error if outcome else None)
-        model = entry.request.model if entry.request and entry.endpoint else ""
+        model = _bounded_model(entry)
         self._count(entry, outcome, error, model, ended_at)
         if self._lines is not None:
             self._lines(orjson.dumps(self._line(entry, outcome, error, ended_at)))
@@ -135,6 +135,13 @@ class Ledger:
             "output_tokens": outcome.output_tokens if outcome else None,
             "steps_seconds": _durations(entry),
         }
+
+
+def _bounded_model(entry: Entry) -> str:
+    """A label: what an engine says it serves, never just what a client wrote."""
+    if entry.request is None or entry.endpoint is None:
+        return ""
+    return entry.request.model if entry.request.model in entry.endpoint.models else "unlisted"
 
 
 def _durations(entry: Entry) -> dict[str, float]:

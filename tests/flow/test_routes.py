@@ -120,6 +120,7 @@ def test_a_server_that_lists_no_models_is_asked_for_any(fresh_world: MakeWorld) 
     assert world.say(model="whatever").text == "Hello, world"
     assert world.engine.seen[0].body["model"] == "whatever"
     assert world.ask("/v1/models").json()["data"] == []
+    assert world.front.metric("tidegate_requests_total", model="unlisted") == 1
 
 
 @pytest.mark.parametrize("field", ["previous_response_id", "conversation"])
