@@ -51,9 +51,14 @@ class CellProcess:
         return found
 
     def child(self, name: str) -> psutil.Process:
-        """The one child whose title is `name`, e.g. `VLLM::EngineCore`."""
-        found = [child for child in self.children() if name in " ".join(child.cmdline())]
-        assert len(found) == 1, f"{name}: {found}"
+        """The one child whose title is `name`, e.g. `VLLM::EngineCore`; a busy machine's process table is asked twice."""
+        found: list[psutil.Process] = []
+
+        def looked_up() -> bool:
+            found[:] = [child for child in self.children() if name in " ".join(child.cmdline())]
+            return len(found) == 1
+
+        eventually(looked_up, 10, f"one {name} among {[child.name() for child in self.children()]}")
         return found[0]
 
     def status(self, path: str, body: Any = None) -> int | None:
