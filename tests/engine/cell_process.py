@@ -51,7 +51,7 @@ class CellProcess:
         return found
 
     def child(self, name: str) -> psutil.Process:
-        """The one child whose title is `name`, e.g. `VLLM::EngineCore`; a busy machine's process table is asked twice."""
+        """The one child whose title is `name`, e.g. `VLLM::EngineCore`; asked for again while it is not seen."""
         found: list[psutil.Process] = []
 
         def looked_up() -> bool:
