@@ -97,9 +97,10 @@ class Exchange:
             self.write(self.route.dialect.heartbeat)
 
     def bind(self, reply: Reply) -> None:
-        self._reply = reply
-        if self._paused:
-            reply.pause()
+        if not self.response_complete:
+            self._reply = reply
+            if self._paused:
+                reply.pause()
 
     def press(self, paused: bool) -> None:
         """The client's socket is full, or takes bytes again."""

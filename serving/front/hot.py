@@ -148,7 +148,11 @@ class HotProtocol(HttpToolsProtocol):
         following, app = self.pipeline.pop()
         if isinstance(following, Exchange):
             following.is_next = True
-            self._run_if_next(following)
+            if following.received_all:
+                # Not from here: a queue of requests that fail at once would nest as deep as it is long.
+                self.loop.call_soon(self._run_following, following)
+            else:
+                self._run_if_next(following)
         else:
             self._start_asgi_task(following, app)
 
@@ -246,11 +250,17 @@ class HotProtocol(HttpToolsProtocol):
             return
         self._running = exchange
         exchange.at = self._edge.clock()
+        if self.flow.write_paused:
+            exchange.press(True)
         if exchange.refusal is not None:
             exchange.refuse(exchange.refusal)
             return
         arrived = Arrived(exchange.request_id, exchange.at, exchange.route, exchange.headers, exchange.body)
         exchange.run = Run(self._edge.flow(arrived, exchange), self.loop)
+
+    def _run_following(self, exchange: Exchange) -> None:
+        if not self.transport.is_closing():
+            self._run_if_next(exchange)
 
     def _reject(self, error: RequestError) -> None:
         """The connection's bytes make no sense any more: end it, after the answers that are still due."""

@@ -98,8 +98,8 @@ class Stream:
         self._usage: Usage | None = None
         self._error: RequestError | None = None
         self._last_at = started.reply.first_at
-        client.bind(started.reply)
         started.reply.attach(self)
+        client.bind(started.reply)
 
     def outcome(self) -> Outcome:
         """What was delivered so far."""

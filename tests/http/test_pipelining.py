@@ -76,6 +76,15 @@ def test_a_client_that_leaves_takes_its_pipelined_requests_along(solo: World) ->
     assert len(solo.engine.seen) == 2
 
 
+def test_a_long_queue_of_refusals_is_answered_to_its_end(solo: World) -> None:
+    solo.engine.next(Script(head_delay=0.3))
+    refused = solo.request("/v1/chat/completions", {"model": "none", "messages": [{"role": "user", "content": "x"}]})
+    with solo.wire() as wire:
+        wire.send(solo.chat() + refused * 400)
+        assert wire.answer().text == "Hello, world"
+        assert {wire.answer().status for _ in range(400)} == {404}
+
+
 def test_a_client_that_leaves_is_noticed_however_much_it_pipelined(solo: World) -> None:
     solo.engine.script = Script(fault="hang", at=2)
     with solo.wire() as wire:
