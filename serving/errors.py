@@ -3,12 +3,18 @@
 TidegateError
 ├── SettingsError                 a setting is wrong: names the key and the fix, stops the start
 ├── EngineStartError              a cell did not become ready
+├── StoreError                    a store did not do what it was asked to; never seen by a client
+│   ├── StoreDown                 it cannot be reached, or not in time
+│   ├── VersionConflict           somebody else wrote first
+│   └── SessionGone               the session to append to is not there
 ├── UpstreamError                 one attempt at one engine failed; never seen by a client
 │   ├── Unreachable               no connection: nothing was sent
 │   ├── Lost                      the connection broke, or what came back is not HTTP
 │   └── Silent                    nothing came back in time
 └── RequestError                  ends one request; carries everything the client may see
     ├── InvalidRequest      400   invalid_request_error, names `param`
+    ├── Conflict            409   another turn or write was faster
+    ├── Expired             410   what is asked for is no longer kept
     ├── BodyTooLarge        413
     ├── HeadTooLarge        431
     ├── Unauthenticated     401
@@ -19,6 +25,7 @@ TidegateError
     ├── EngineRefused       4xx   the engine's own verdict on the request, passed on
     ├── EngineFailed        502   no engine gave a usable answer
     ├── NoEngine            503   with Retry-After
+    ├── StateUnavailable    503   the durable store is away; with Retry-After
     ├── EngineTimeout       504
     ├── InternalError       500   a bug of ours; says nothing
     ├── ShuttingDown        503   this front stops before the request could end
@@ -42,6 +49,22 @@ class SettingsError(TidegateError):
 
 class EngineStartError(TidegateError):
     """A cell did not become ready; the message says what to do."""
+
+
+class StoreError(TidegateError):
+    """A store did not do what it was asked to."""
+
+
+class StoreDown(StoreError):
+    pass
+
+
+class VersionConflict(StoreError):
+    pass
+
+
+class SessionGone(StoreError):
+    pass
 
 
 class UpstreamError(TidegateError):
@@ -81,6 +104,17 @@ class RequestError(TidegateError):
 class InvalidRequest(RequestError):
     status = 400
     type = "invalid_request_error"
+
+
+class Conflict(RequestError):
+    status = 409
+    type = "conflict_error"
+    code = "conversation_conflict"
+
+
+class Expired(InvalidRequest):
+    status = 410
+    code = "expired"
 
 
 class BodyTooLarge(InvalidRequest):
@@ -147,6 +181,13 @@ class NoEngine(RequestError):
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class StateUnavailable(RequestError):
+    status = 503
+    type = "overloaded_error"
+    code = "state_unavailable"
+    retry_after_seconds = 2
 
 
 class EngineTimeout(RequestError):

@@ -111,6 +111,28 @@ class RetrySettings(Part):
     cooldown_seconds: Seconds = Field(1, description="How long an engine that failed is asked last.")
 
 
+class HistorySettings(Part):
+    """How much of a session an engine gets to see, unless its key or the session says otherwise."""
+
+    strategy: Literal["full", "window", "summary"] = Field("full", description="Always cut to the model's context.")
+    turns: Count | None = Field(None, description="window, summary: most turns sent.")
+    tokens: Count | None = Field(None, description="window, summary: most tokens of history sent, an estimate.")
+
+
+class StateSettings(Part):
+    """Sessions, stored answers and resumable streams."""
+
+    retention_days: float = Field(90, gt=0, description="How long sessions, responses and chat completions are kept.")
+    store_timeout_seconds: Seconds = Field(5, description="One call of the durable store; then 503 with Retry-After.")
+    redis_timeout_seconds: Seconds = Field(0.25, description="One call of Redis; then the durable store is asked.")
+    hot_turns: Count = Field(64, description="Newest turns per session that Redis holds a copy of.")
+    hot_ttl_seconds: Seconds = Field(86400, description="How long Redis holds a session's copy after its last use.")
+    stream_ttl_seconds: Seconds = Field(600, description="How long a resumable stream can be resumed after its end.")
+    stream_bytes: Count = Field(8 * 1024 * 1024, description="Most that is kept of one resumable stream, bytes.")
+    idempotency_seconds: Seconds = Field(86400, description="How long an Idempotency-Key is remembered.")
+    history: HistorySettings = HistorySettings()
+
+
 class FrontSettings(Part):
     """One replica of the front tier."""
 
@@ -125,6 +147,11 @@ class FrontSettings(Part):
     engine_api_key: str | None = Field(None, description="Bearer token for the engines, where they ask for one.")
     api_keys: tuple[str, ...] = Field((), description="Keys with full access, in plain text. Prefer keys_file.")
     keys_file: str | None = Field(None, description="YAML file of keys with team, models and limits.")
+    store: str | None = Field(
+        None,
+        description="sqlite:///FILE, postgresql://…, dynamodb://TABLE?region=R. Unset: SQLite in the state folder",
+    )
+    redis: str | None = Field(None, description="redis://… or unix://…, 6.2 or later. Unset: no hot turns, no resume")
     heartbeat_seconds: Seconds = Field(10, description="Silence after which a stream gets an SSE comment.")
     drain_seconds: Seconds = Field(150, description="How long a stopping front waits for its streams.")
     drain_delay_seconds: float = Field(0, ge=0, description="Not ready, still serving, before it stops accepting.")
@@ -133,6 +160,7 @@ class FrontSettings(Part):
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retry: RetrySettings = RetrySettings()
+    state: StateSettings = StateSettings()
 
 
 class Settings(Part):
