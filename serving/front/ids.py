@@ -1,4 +1,4 @@
-"""Makes ids: unique across replicas and unguessable enough that nobody meets another's; it knows no store."""
+"""Makes ids: unique across replicas, no secrets (the tenant guards what they name); it knows no store."""
 
 from __future__ import annotations
 
