@@ -38,12 +38,15 @@ class Wake:
         self._then = then
 
     def __await__(self) -> Generator[Any, Any, None]:
-        """For a flow that `Run` drives; a Task awaits `future()`."""
+        """In a Task it waits by a Future; a flow that `Run` drives goes on from `set` itself. One waiter at a time."""
         if not self._happened:
-            yield self
+            if asyncio.current_task() is None:
+                yield self
+            else:
+                yield from self.future()
 
     def future(self) -> asyncio.Future[None]:
-        """The same as something that a Task may await."""
+        """The same as something that a loop can wait for."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._happened:
             future.set_result(None)
@@ -98,9 +101,6 @@ async def _finish(flow: Flow, waits_for: Any) -> None:
 def _resume(flow: Flow, waits_for: Any) -> Generator[Any, Any, None]:
     try:
         while True:
-            if isinstance(waits_for, Wake):
-                waits_for = waits_for.future()
-                waits_for._asyncio_future_blocking = True
             try:
                 sent = yield waits_for
             except BaseException as error:  # noqa: BLE001 - whatever the loop throws belongs to the flow
