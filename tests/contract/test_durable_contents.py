@@ -28,8 +28,8 @@ IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_si
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 ODD_IDS = [
-    "a/b/../c", "/", "#", "a#b", "%", "%2F", "a%b_c", "_", "?x=1&y=2", "{tag}", "it's", '"', "\\", "\\x00", "é", "e\u0301",
-    "\U0001f600" * 50, "\u202eabc", "\ufeff", "x" * 200, "é" * 200, " ", "a\nb", "null", "0", "-1", "*",
+    "a/b/../c", "/", "#", "a#b", "%", "%2F", "a%b_c", "_", "?x=1&y=2", "{tag}", "it's", '"', "\\", "\\x00", "é",
+    "e\u0301", "\U0001f600" * 50, "\u202eabc", "\ufeff", "x" * 200, "é" * 200, " ", "a\nb", "null", "0", "-1", "*",
 ]  # fmt: skip
 
 
