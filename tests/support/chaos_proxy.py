@@ -10,11 +10,13 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tests.support.ports import free_port
+
+T = TypeVar("T")
 
 # pass        everything goes through
 # refuse      a new connection is reset; open ones go on
@@ -191,7 +193,7 @@ class ChaosProxy:
         self.counts.cut += len(links)
         return len(links)
 
-    def _call(self, make: Callable[[], Any]) -> Any:
+    def _call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run_coroutine_threadsafe(make(), self._loop).result(timeout=5)
 
 
