@@ -1,4 +1,4 @@
-"""The cold routes for clients, as a FastAPI app: models, health, and an OpenAI-shaped error for everything else."""
+"""The cold routes for clients, as a FastAPI app: models, health, what is kept, OpenAI-shaped errors for the rest."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Match
 
-from serving.errors import InternalError, MethodNotAllowed, NotFound, RequestError
+from serving.errors import InternalError, MethodNotAllowed, NotFound, RequestError, StoreDown
+from serving.front import commit, conversations, responses, stored_chat
 from serving.front.auth import Auth
+from serving.front.cold import ColdEdge, raw_headers
 from serving.front.dialect import ROUTES, openai_error
 from serving.front.route import Fleet
+from serving.front.state import State
 
 
-def create(auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str]) -> FastAPI:
+def create(
+    auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str], state: State | None = None
+) -> FastAPI:
     """The app that uvicorn gets whatever the hot path does not take."""
     app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, openapi_url=None)
     answer_errors(app, new_id)
     add_health(app, is_ready)
+    if state is not None:
+        edge = ColdEdge(auth, new_id, state.limits)
+        for routes in (conversations, responses, stored_chat):
+            routes.add(app, state, edge)
 
     @app.get("/v1/models")
     async def models(request: Request) -> Response:
@@ -56,18 +66,23 @@ def answer_errors(app: FastAPI, new_id: Callable[[], str]) -> None:
 
     def respond(error: RequestError, headers: dict[str, str] | None = None) -> Response:
         lines = {"x-request-id": new_id(), **(headers or {})}
+        if error.retry_after_seconds is not None:
+            lines["retry-after"] = str(error.retry_after_seconds)
         return Response(openai_error(error), error.status, lines, media_type="application/json")
 
     @app.exception_handler(RequestError)
     async def known(_: Request, error: RequestError) -> Response:
         return respond(error)
 
+    @app.exception_handler(StoreDown)
+    async def away(_: Request, __: StoreDown) -> Response:
+        return respond(commit.unavailable())
+
     @app.exception_handler(HTTPException)
-    async def from_router(request: Request, error: HTTPException) -> Response:
+    async def from_router(request: Request, _: HTTPException) -> Response:
         path, method = request.scope["path"], request.method
-        is_hot_route = request.scope["raw_path"] in ROUTES
-        if error.status_code == 405 or (is_hot_route and method != "POST"):
-            allow = "POST" if is_hot_route else (error.headers or {}).get("Allow", "GET")
+        if allowed := _allowed(request):
+            allow = ", ".join(sorted(allowed))
             wrong = MethodNotAllowed(f"{method} is not allowed for {path}: use {allow}.", allow=allow)
             return respond(wrong, {"allow": allow})
         return respond(NotFound(f"There is no route {method} {path}.", code="unknown_route"))
@@ -77,8 +92,13 @@ def answer_errors(app: FastAPI, new_id: Callable[[], str]) -> None:
         return respond(InternalError("The server failed on this request."))
 
 
-def raw_headers(request: Request) -> dict[bytes, bytes]:
-    return dict(request.scope["headers"])
+def _allowed(request: Request) -> set[str]:
+    """The methods that this path has, on the hot path and here."""
+    allowed = {"POST"} if request.scope["raw_path"] in ROUTES else set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            allowed |= route.methods
+    return allowed
 
 
 def _card(name: str, context_length: int) -> dict[str, Any]:
