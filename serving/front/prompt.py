@@ -1,4 +1,4 @@
-"""The messages that an engine gets of a session, and what of its system prompt a turn must store to have it found again.
+"""The messages that an engine gets of a session, and what of its system prompt a turn must store so that it is found.
 
 System messages at the head of a request are the session's system prompt from then on: the latest one is always sent,
 and always first. A turn stores it when it changed, and every `REPEAT_TURNS`; so whoever reads that many of the newest
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from serving.front import items
 from serving.front.history import SYSTEM_ROLES
 from serving.front.ids import Mint
-from serving.front.items import Content
+from serving.front.item_shapes import Content
 from serving.front.records import Format, Item, Turn
 
 REPEAT_TURNS = 32
@@ -35,8 +35,10 @@ def in_force(turns: Sequence[Turn]) -> Turn | None:
     `turns` are at least the `REPEAT_TURNS` newest ones, or all there are.
     """
     for turn in reversed(turns):
-        if head := _head(turn.items):
-            return turn._replace(items=head)
+        head = _head(turn.items)
+        if head:
+            found: Turn = turn._replace(items=head)
+            return found
     return None
 
 
@@ -61,7 +63,7 @@ def compose(
 ) -> list[Content]:
     """`new`, with all of its session that is sent before it: chat messages, or entries of `input`, as `form` says."""
     say = items.as_messages if form == "chat" else items.as_input_items
-    head = [content for content in takewhile(_is_system, new)]
+    head = list(takewhile(_is_system, new))
     messages = head or (say(system) if system is not None else [])
     rest = new[len(head) :]
     if summary is not None:
