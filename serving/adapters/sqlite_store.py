@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from serving.adapters import sqlite_documents, sqlite_file, sqlite_turns
+from serving.adapters import sqlite_documents, sqlite_file, sqlite_sessions, sqlite_turns
+from serving.adapters.sqlite_sessions import Life, SessionPage
 from serving.adapters.sqlite_thread import SqliteThread, commit_together, read_together
-from serving.adapters.sqlite_turns import Life
+from serving.adapters.sqlite_turns import Addition, Span
 from serving.front.records import Document, Key, Kind, Opened, Session, Turn
 from serving.front.stores import Order, Page
 from serving.settings import StateSettings
@@ -26,7 +27,9 @@ _PREPARE_SECONDS = 30
 class SqliteStore:
     """A `DurableStore`."""
 
-    def __init__(self, reader: SqliteThread, writer: SqliteThread, retention_seconds: float, now: Callable[[], float]):
+    def __init__(
+        self, reader: SqliteThread, writer: SqliteThread, retention_seconds: float, now: Callable[[], float]
+    ) -> None:
         self._read = reader.call
         self._write = writer.call
         self._threads = (writer, reader)
@@ -52,39 +55,36 @@ class SqliteStore:
         return await asyncio.to_thread(sqlite_file.prepare, path, _PREPARE_SECONDS)
 
     async def create(self, session: Session) -> None:
-        await self._write(partial(sqlite_turns.create, session=session, life=self._life()))
+        await self._write(partial(sqlite_sessions.create, session=session, life=self._life()))
 
     async def open(self, key: Key, limit: int) -> Opened | None:
-        return await self._read(partial(sqlite_turns.open_, key=key, limit=limit, now=self._now()))
+        return await self._read(partial(sqlite_turns.open_session, key=key, limit=limit, now=self._now()))
 
     async def turns(
         self, key: Key, *, after: int = 0, before: int | None = None, limit: int, order: Order
     ) -> list[Turn]:
-        return await self._read(
-            partial(sqlite_turns.turns, key=key, after=after, before=before, limit=limit, order=order, now=self._now())
-        )
+        span = Span(after, before, limit, order)
+        return await self._read(partial(sqlite_turns.turns, key=key, span=span, now=self._now()))
 
     async def append(self, key: Key, expected: int, turn: Turn, *, new: Session | None = None) -> Turn:
-        return await self._write(
-            partial(sqlite_turns.append, key=key, expected=expected, turn=turn, new=new, life=self._life())
-        )
+        added = Addition(key, expected, turn, new)
+        return await self._write(partial(sqlite_turns.append, added=added, life=self._life()))
 
     async def update(self, session: Session) -> bool:
-        return await self._write(partial(sqlite_turns.update, session=session, now=self._now()))
+        return await self._write(partial(sqlite_sessions.update, session=session, now=self._now()))
 
     async def delete_items(self, key: Key, number: int, ids: tuple[str, ...] | None = None) -> bool:
         return await self._write(partial(sqlite_turns.delete_items, key=key, number=number, ids=ids, now=self._now()))
 
     async def delete_session(self, key: Key) -> bool:
-        return await self._write(partial(sqlite_turns.delete_session, key=key, now=self._now()))
+        return await self._write(partial(sqlite_sessions.delete, key=key, now=self._now()))
 
     async def find_item(self, key: Key, item_id: str) -> Turn | None:
         return await self._read(partial(sqlite_turns.find_item, key=key, item_id=item_id, now=self._now()))
 
     async def sessions(self, tenant: str, *, user: str | None = None, after: str = "", limit: int) -> list[Session]:
-        return await self._read(
-            partial(sqlite_turns.sessions, tenant=tenant, user=user, after=after, limit=limit, now=self._now())
-        )
+        page = SessionPage(user, after, limit)
+        return await self._read(partial(sqlite_sessions.sessions, tenant=tenant, page=page, now=self._now()))
 
     async def put(self, document: Document, expected: int = 0) -> Document:
         now = self._now()
@@ -106,7 +106,7 @@ class SqliteStore:
 
     async def purge(self) -> int:
         now, share = self._now(), _PURGED_AT_ONCE
-        turns = await self._write(partial(sqlite_turns.purge, now=now, share=share))
+        turns = await self._write(partial(sqlite_sessions.purge, now=now, share=share))
         return turns + await self._write(partial(sqlite_documents.purge, now=now, share=share))
 
     async def close(self) -> None:

@@ -47,7 +47,8 @@ class SqliteThread:
         self._perform = perform
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._fresh: list[_Call] = []
         self._pending: deque[_Call] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -62,7 +63,9 @@ class SqliteThread:
         self._pending.append(call)
         if self._timer is None:
             self._timer = self._loop.call_at(call.deadline, self._give_up_late)
-        self._queue.put(call)
+        if not self._fresh:
+            self._loop.call_soon(self._hand_over)
+        self._fresh.append(call)
         try:
             await call
         except BaseException:
@@ -73,10 +76,15 @@ class SqliteThread:
         value: T = call.value
         return value
 
+    def _hand_over(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        self._queue.put(fresh)
+
     async def close(self) -> None:
         """Finish what is queued, then close the connection."""
         if not self._is_closed:
             self._is_closed = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout_seconds)
         if self._timer is not None:
@@ -86,9 +94,9 @@ class SqliteThread:
         ends = False
         while not ends:
             taken = [self._queue.get()]
-            taken += [self._queue.get() for _ in range(min(self._queue.qsize(), _LARGEST_BATCH))]
-            calls = [call for call in taken if call is not None]
-            ends = len(calls) < len(taken)
+            taken += [self._queue.get() for _ in range(self._queue.qsize())]
+            calls = [call for fresh in taken if fresh is not None for call in fresh]
+            ends = None in taken
             self._perform(self._db, [call for call in calls if not call.abandoned])
             try:
                 self._loop.call_soon_threadsafe(self._deliver, iter(calls))
