@@ -1,6 +1,7 @@
 """What of a session an engine gets to see: which turns are sent, in blocks so that prompts keep their prefix.
 
-It knows turns by their numbers, sizes and first items; neither stores nor message formats.
+It knows turns by their numbers, sizes and first items; neither stores nor message formats. A turn's token position is
+its `tokens_before`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ Name = Literal["full", "window", "summary"]
 _NAMES: tuple[Name, ...] = ("full", "window", "summary")
 _SIZES = ("turns", "tokens")
 _LARGEST = 2**31 - 1
+_FIRST = -(2**62)
 SYSTEM_ROLES = frozenset({"system", "developer"})
 _RESULT_ROLES = frozenset({"tool", "function"})
 
@@ -59,7 +61,7 @@ def needed(strategy: Strategy) -> int | None:
     return strategy.turns
 
 
-def cut(turns: Sequence[Turn], strategy: Strategy, room: int, after: int = 0) -> Sequence[Turn]:
+def cut(turns: Sequence[Turn], strategy: Strategy, room: int, after: int | None = None) -> Sequence[Turn]:
     """The newest turns that are sent, oldest first, none of them empty, at most `room` tokens together.
 
     `turns` follow each other without a gap up to the session's last one; they may begin in its middle. Turns up to
@@ -74,23 +76,22 @@ def cut(turns: Sequence[Turn], strategy: Strategy, room: int, after: int = 0) ->
     start = _clean_from(turns, bounds)
     if start == len(turns):
         start = _newest_start(turns)
-        if start < len(turns) and (turns[start].number <= after or bounds.end - turns[start].tokens_before > room):
+        if start < len(turns) and not _fits(turns[start], bounds, room, after):
             start = len(turns)
     return [turn for turn in turns[start:] if turn.items]
 
 
-def misses_older(turns: Sequence[Turn], strategy: Strategy, room: int, after: int = 0) -> bool:
-    """True when turns before the first of these could belong to the cut: read them, then cut."""
-    if not turns or turns[0].number == 1:
+def misses_older(turns: Sequence[Turn], strategy: Strategy, room: int, after: int | None = None) -> bool:
+    """True when turns before the first of these, if there are any, could belong to the cut: read them, then cut."""
+    if not turns:
         return False
     bounds, first = _bounds(turns, strategy, room, after), turns[0]
     if bounds.number < first.number and bounds.tokens <= first.tokens_before:
         return True
-    goes_with_older = _newest_start(turns) == len(turns)
-    return goes_with_older and first.number > after + 1 and bounds.end - first.tokens_before <= room
+    return _newest_start(turns) == len(turns) and _fits(first, bounds, room, after)
 
 
-def summary_due(turns: Sequence[Turn], strategy: Strategy, room: int, through: int = 0) -> int | None:
+def summary_due(turns: Sequence[Turn], strategy: Strategy, room: int, through: int | None = None) -> int | None:
     """The number of the turn up to which a summary should be made now; None while that of `through` will do.
 
     It is due half a block before the window drops those turns, so that it is there in time, and ends where a cut can
@@ -99,9 +100,10 @@ def summary_due(turns: Sequence[Turn], strategy: Strategy, room: int, through: i
     if strategy.name != "summary":
         return None
     start = _clean_from(turns, _bounds(turns, strategy, room, through, sooner=True))
-    if start == len(turns) or turns[start].number - 1 <= through:
+    if not 0 < start < len(turns):
         return None
-    return turns[start].number - 1
+    upto = turns[start].number - 1
+    return upto if through is None or upto > through else None
 
 
 def starts_clean(turn: Turn) -> bool:
@@ -111,43 +113,50 @@ def starts_clean(turn: Turn) -> bool:
 
 
 def joined(older: Sequence[Turn], newer: Sequence[Turn]) -> list[Turn]:
-    """The turns of a session after those of the one it continues, numbered and measured as one session.
+    """The turns of a session after those of the one it continues, which end with the turn it continues from.
 
-    `older` ends with the turn that the session continues from.
+    Its own turns keep their numbers; those before turn 1 are numbered 0, -1, … and their token positions are negative.
     """
     if not older:
         return list(newer)
     number, tokens = older[-1].number, older[-1].tokens_before + older[-1].tokens
-    moved = [turn._replace(number=turn.number + number, tokens_before=turn.tokens_before + tokens) for turn in newer]
-    return [*older, *moved]
+    moved = [turn._replace(number=turn.number - number, tokens_before=turn.tokens_before - tokens) for turn in older]
+    return [*moved, *newer]
 
 
 class _Bounds(NamedTuple):
-    """The first turn sent has at least this number and this many tokens before it; `end` is where the last one ends."""
+    """The first turn sent has at least this number and token position; the last one ends at position `end`."""
 
     number: int
     tokens: int
     end: int
 
 
-def _bounds(turns: Sequence[Turn], strategy: Strategy, room: int, after: int, *, sooner: bool = False) -> _Bounds:
+def _bounds(
+    turns: Sequence[Turn], strategy: Strategy, room: int, after: int | None, *, sooner: bool = False
+) -> _Bounds:
     last = next((turn for turn in reversed(turns) if turn.items), None)
     if last is None:
-        return _Bounds(after + 1, 0, 0)
+        return _Bounds(_FIRST, _FIRST, 0)
     end = last.tokens_before + last.tokens
     limit = room if strategy.tokens is None else min(room, strategy.tokens)
     tokens = _dropped(end, limit, _token_block(limit), sooner) if limit > 0 else end + 1
-    number = 0
+    number = _FIRST if after is None else after + 1
     if strategy.turns is not None:
-        number = _dropped(last.number, strategy.turns, max(1, strategy.turns // 2), sooner)
-    return _Bounds(max(number, after) + 1, tokens, end)
+        dropped = _dropped(last.number, strategy.turns, max(1, strategy.turns // 2), sooner)
+        number = max(number, dropped + 1)
+    return _Bounds(number, tokens, end)
 
 
 def _dropped(end: int, limit: int, block: int, sooner: bool) -> int:
     """The smallest multiple of `block` that leaves at most `limit` up to `end`."""
     if sooner:
         limit -= block // 2
-    return max(0, -((limit - end) // block) * block)
+    return -((limit - end) // block) * block
+
+
+def _fits(first: Turn, bounds: _Bounds, room: int, after: int | None) -> bool:
+    return bounds.end - first.tokens_before <= room and (after is None or first.number > after)
 
 
 def _token_block(limit: int) -> int:
