@@ -89,8 +89,7 @@ def pairs(body: Any) -> tuple[Pair, ...]:
     turns: list[Pair] = []
     for role, text in _messages(body):
         if role == "user":
-            found = _MARKER.search(text)
-            turns.append(Pair(found.group(1) if found else UNKNOWN, MISSING))
+            turns.append(Pair(marker_of(text), MISSING))
         elif role == "assistant":
             answer = generation(text)
             if turns and turns[-1].answer == MISSING:
@@ -98,6 +97,12 @@ def pairs(body: Any) -> tuple[Pair, ...]:
             else:
                 turns.append(Pair(UNKNOWN, answer))
     return tuple(turns)
+
+
+def marker_of(text: str) -> str:
+    """The marker of a user message."""
+    found = _MARKER.search(text)
+    return found.group(1) if found else UNKNOWN
 
 
 def generation(text: str) -> str:
