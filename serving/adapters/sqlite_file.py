@@ -14,6 +14,8 @@ from typing import NamedTuple
 from serving.errors import SettingsError
 
 _KEY = "front.store"
+# RETURNING.
+_OLDEST = (3, 35)
 
 
 class Step(NamedTuple):
@@ -84,6 +86,8 @@ STEPS = (
 
 def prepare(path: str, timeout_seconds: float) -> bool:
     """Make the file, its folder and its schema, or the missing steps of it; False when nothing was missing."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise SettingsError(_KEY, f"this Python's SQLite is {sqlite3.sqlite_version}; 3.35 or later is needed")
     _make(path)
     db = _connect(path, timeout_seconds)
     try:
@@ -120,7 +124,10 @@ def _make(path: str) -> None:
     """An empty file that only its owner reads, unless there is one; SQLite would let everybody read it."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Never opened when it is there: closing it again would end the locks of this process's other connections.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise SettingsError(_KEY, f"cannot write {path}: {error.strerror}") from None
 

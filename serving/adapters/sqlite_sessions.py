@@ -33,7 +33,11 @@ ORDER BY id LIMIT :limit
 _PURGE_TURNS = """
 DELETE FROM turns WHERE place IN (SELECT place FROM turns WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
 """
-_OLD = f"SELECT serial, {_LAST_EXPIRES} FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+# Those without a turn that is still to be purged.
+_OLD = f"""
+SELECT serial, {_LAST_EXPIRES} AS last FROM sessions
+WHERE expires_at <= :now AND (last IS NULL OR last > :now) ORDER BY expires_at LIMIT :share
+"""
 
 
 class Life(NamedTuple):
@@ -93,15 +97,14 @@ def sessions(db: sqlite3.Connection, tenant: str, page: SessionPage, now: float)
 
 
 def purge(db: sqlite3.Connection, now: float, share: int) -> int:
-    """Delete at most `share` expired turns, and as many sessions whose last turn expired."""
+    """Delete at most `share` expired turns, and as many sessions that have none left."""
     deleted = db.execute(_PURGE_TURNS, (now, share)).rowcount
-    while rows := db.execute(_OLD, (now, share)).fetchall():
+    while rows := db.execute(_OLD, {"now": now, "share": share}).fetchall():
         # A session that its turns keep alive is not looked at again before the last of them expires.
-        alive = [(last, serial) for serial, last in rows if last is not None and last > now]
+        alive = [(last, serial) for serial, last in rows if last is not None]
         db.executemany("UPDATE sessions SET expires_at = ? WHERE serial = ?", alive)
-        dead = {serial for serial, _ in rows}.difference(serial for _, serial in alive)
-        for serial in dead:
-            remove(db, serial)
+        dead = [(serial,) for serial, last in rows if last is None]
         if dead:
+            db.executemany("DELETE FROM sessions WHERE serial = ?", dead)
             return deleted + len(dead)
     return deleted

@@ -41,10 +41,11 @@ class SqliteStore:
         """Raises `SettingsError` when the file cannot be used."""
         seconds = settings.store_timeout_seconds
         await asyncio.to_thread(sqlite_file.prepare, path, seconds)
-        reader, writer = [await asyncio.to_thread(sqlite_file.connect, path, seconds) for _ in range(2)]
+        reader = await asyncio.to_thread(sqlite_file.connect, path, seconds)
+        writer = await asyncio.to_thread(sqlite_file.connect, path, 0)
         return cls(
             SqliteThread(reader, read_together, "sqlite-reader", seconds),
-            SqliteThread(writer, commit_together, "sqlite-writer", seconds),
+            SqliteThread(writer, partial(commit_together, seconds), "sqlite-writer", seconds),
             settings.retention_days * _DAY_SECONDS,
             now,
         )

@@ -7,9 +7,11 @@ the results of a batch reach the loop in one callback, where each wakes its call
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -19,11 +21,11 @@ from serving.front.eager import Wake
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
-_LARGEST_BATCH = 256
+_LOCK_POLL_SECONDS = 0.001
 
 
 class _Call(Wake):
-    """One call under way; it happened when `value` or `error` is there. An abandoned one is not begun."""
+    """One call under way; the thread sets `value` or `error`. One that the loop abandoned is not begun any more."""
 
     __slots__ = ("abandoned", "deadline", "error", "value", "work")
 
@@ -62,7 +64,7 @@ class SqliteThread:
         call = _Call(work, self._loop.time() + self._timeout_seconds)
         self._pending.append(call)
         if self._timer is None:
-            self._timer = self._loop.call_at(call.deadline, self._give_up_late)
+            self._timer = self._loop.call_at(call.deadline, self._watch)
         if not self._fresh:
             self._loop.call_soon(self._hand_over)
         self._fresh.append(call)
@@ -71,6 +73,8 @@ class SqliteThread:
         except BaseException:
             call.abandoned = True
             raise
+        if call.abandoned:
+            raise StoreDown(f"SQLite did not answer within {self._timeout_seconds:g} s")
         if call.error is not None:
             raise call.error
         value: T = call.value
@@ -87,8 +91,7 @@ class SqliteThread:
             self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout_seconds)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._give_up(before=math.inf)
 
     def _run(self) -> None:
         ends = False
@@ -104,7 +107,7 @@ class SqliteThread:
                 ends = True
         self._db.close()
 
-    def _deliver(self, calls: Any) -> None:
+    def _deliver(self, calls: Iterator[_Call]) -> None:
         try:
             for call in calls:
                 call.set()
@@ -115,18 +118,19 @@ class SqliteThread:
         while self._pending and self._pending[0].happened:
             self._pending.popleft()
 
-    def _give_up_late(self) -> None:
+    def _watch(self) -> None:
         """All calls have the same time: the oldest is the first to be late."""
         self._timer = None
-        now = self._loop.time()
-        while self._pending and (self._pending[0].happened or self._pending[0].deadline <= now):
+        self._give_up(before=self._loop.time())
+        if self._pending:
+            self._timer = self._loop.call_at(self._pending[0].deadline, self._watch)
+
+    def _give_up(self, before: float) -> None:
+        while self._pending and (self._pending[0].happened or self._pending[0].deadline <= before):
             call = self._pending.popleft()
             if not call.happened:
                 call.abandoned = True
-                call.error = StoreDown(f"the SQLite file did not answer within {self._timeout_seconds:g} s")
                 self._loop.call_soon(call.set)
-        if self._pending:
-            self._timer = self._loop.call_at(self._pending[0].deadline, self._give_up_late)
 
 
 def read_together(db: sqlite3.Connection, calls: list[_Call]) -> None:
@@ -138,12 +142,12 @@ def read_together(db: sqlite3.Connection, calls: list[_Call]) -> None:
             call.error = _told(error)
 
 
-def commit_together(db: sqlite3.Connection, calls: list[_Call]) -> None:
+def commit_together(patience_seconds: float, db: sqlite3.Connection, calls: list[_Call]) -> None:
     """Do calls that write, all in one transaction; where one of them breaks, each in its own."""
     if not calls:
         return
     try:
-        db.execute("BEGIN IMMEDIATE")
+        _begin(db, patience_seconds)
         for call in calls:
             _do(db, call)
         db.execute("COMMIT")
@@ -153,10 +157,23 @@ def commit_together(db: sqlite3.Connection, calls: list[_Call]) -> None:
             db.execute("ROLLBACK")
         if began and len(calls) > 1:
             for call in calls:
-                commit_together(db, [call] if not call.abandoned else [])
+                commit_together(patience_seconds, db, [call] if not call.abandoned else [])
         else:
             for call in calls:
                 call.error = _told(error)
+
+
+def _begin(db: sqlite3.Connection, patience_seconds: float) -> None:
+    """SQLite's own way to wait for another process sleeps ever longer, and misses the moments between its commits."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_LOCK_POLL_SECONDS)
 
 
 def _do(db: sqlite3.Connection, call: _Call) -> None:
