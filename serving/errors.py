@@ -14,6 +14,7 @@ TidegateError
 └── RequestError                  ends one request; carries everything the client may see
     ├── InvalidRequest      400   invalid_request_error, names `param`
     ├── Conflict            409   another turn or write was faster
+    ├── Cancelled           409   somebody cancelled the generation
     ├── Expired             410   what is asked for is no longer kept
     ├── BodyTooLarge        413
     ├── HeadTooLarge        431
@@ -110,6 +111,13 @@ class Conflict(RequestError):
     status = 409
     type = "conflict_error"
     code = "conversation_conflict"
+
+
+class Cancelled(RequestError):
+    status = 409
+    type = "conflict_error"
+    code = "response_cancelled"
+    should_retry = False
 
 
 class Expired(InvalidRequest):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import random
 import secrets
 import sys
 import time
@@ -29,8 +28,11 @@ from serving.front.budget import Budget
 from serving.front.deadlines import Limits
 from serving.front.edge import Edge
 from serving.front.hot import HotProtocol
+from serving.front.ids import minter
 from serving.front.ledger import Ledger
 from serving.front.route import Endpoint, Fleet
+from serving.front.running import Running
+from serving.keeping import KeptState
 from serving.metrics import FrontMetrics
 from serving.servers import Listener, Signals
 from serving.settings import FrontSettings, Settings
@@ -40,12 +42,11 @@ _clock = time.monotonic
 _LONGEST_TICK_SECONDS = 1.0
 
 
-# Seeded by the system; a request id must be unique, not secret, and a system call for each costs too much.
-_ids = random.Random(secrets.randbits(256))
+_mint = minter()
 
 
 def new_request_id() -> str:
-    return f"req_{_ids.getrandbits(96):024x}"
+    return _mint("req")
 
 
 def run_front(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> int:
@@ -70,6 +71,7 @@ class Front:
         self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
         self._metrics = FrontMetrics(self._gauges)
         self._clients: Listener | None = None
+        self._running = Running(_clock, settings.timeouts.total_seconds)
         self._on_ready: Callable[[], None] | None = None
 
     async def serve(self, on_ready: Callable[[], None]) -> int:
@@ -79,10 +81,11 @@ class Front:
         patience = Patience(
             times.connect_seconds, times.first_byte_seconds, times.idle_seconds, times.engine_keep_alive_seconds
         )
+        state = await KeptState.open(settings, _mint, self._running)
         pool = EnginePool(_clock, patience, loop, settings.engine_api_key)
         directory = EngineDirectory(pool, settings, self._take_over)
         auth = Auth(self._keys, time.time)
-        clients = self._clients = self._client_listener(auth, self._steps(auth, pool))
+        clients = self._clients = self._client_listener(auth, self._steps(auth, pool, state), state)
         operators = self._admin_listener()
         # What lives as long as the process need not be looked through again.
         gc.collect()
@@ -93,6 +96,7 @@ class Front:
         background = [
             asyncio.create_task(directory.run(), name="engine-directory"),
             asyncio.create_task(self._tick(pool), name="tick"),
+            asyncio.create_task(state.purge(), name="purge"),
         ]
         for task in background:
             task.add_done_callback(_report)
@@ -102,23 +106,25 @@ class Front:
             task.cancel()
         await operators.stop(within_seconds=1)
         pool.close()
+        await state.close()
         if self._lines is not None:
             self._lines.flush()
         return 0
 
-    def _steps(self, auth: Auth, pool: EnginePool) -> flow.Steps:
+    def _steps(self, auth: Auth, pool: EnginePool, state: KeptState) -> flow.Steps:
         retry = self._settings.retry
         return flow.Steps(
             auth=auth,
             budget=Budget(_clock),
             fleet=self._fleet,
             attempts=Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry.attempts),
+            keeping=state.keeping(self._fleet, _clock),
             ledger=Ledger(self._metrics, self._lines, _clock, time.time),
             limits=self._settings.limits,
             clock=_clock,
         )
 
-    def _client_listener(self, auth: Auth, steps: flow.Steps) -> Listener:
+    def _client_listener(self, auth: Auth, steps: flow.Steps, state: KeptState) -> Listener:
         settings, times = self._settings, self._settings.timeouts
         edge = Edge(
             flow=partial(flow.serve, steps),
@@ -132,7 +138,7 @@ class Front:
             heartbeat_seconds=settings.heartbeat_seconds,
         )
         return Listener(
-            api.create(auth, self._fleet, self._is_ready, new_request_id),
+            api.create(auth, self._fleet, self._is_ready, new_request_id, state.state()),
             "front.port",
             settings.host,
             settings.port,
@@ -165,7 +171,7 @@ class Front:
 
     def _in_flight(self) -> int:
         connections = self._clients.connections if self._clients is not None else []
-        return sum(connection.is_running for connection in connections)
+        return sum(connection.is_running for connection in connections) + self._running.alone
 
     async def _tick(self, pool: EnginePool) -> None:
         settings = self._settings
@@ -184,6 +190,7 @@ class Front:
             await asyncio.sleep(period)
             now = _clock()
             pool.tick()
+            self._running.tick()
             for connection in self._clients.connections if self._clients is not None else ():
                 connection.tick(now)
             if self._lines is not None:
@@ -194,6 +201,7 @@ class Front:
         _log.info("draining: %d requests in flight", self._in_flight())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(signals.second.wait(), self._settings.drain_delay_seconds)
+        deadline = _clock() + self._settings.drain_seconds
         stopping = asyncio.create_task(clients.stop(self._settings.drain_seconds))
         at_once = asyncio.create_task(signals.second.wait())
         await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)
@@ -201,6 +209,7 @@ class Front:
         if not stopping.done():
             await clients.stop(within_seconds=0)
             await stopping
+        await self._running.end(0 if signals.second.is_set() else max(deadline - _clock(), 0))
 
 
 def _report(task: asyncio.Task[None]) -> None:

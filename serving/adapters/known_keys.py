@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
-from serving.errors import SettingsError
-from serving.front import keys
+from serving.errors import InvalidRequest, SettingsError
+from serving.front import history, keys
 from serving.front.auth import Caller
+from serving.front.history import Strategy
 
 _ENTRY_FIELDS = frozenset(
-    {"name", "team", "key", "sha256", "models", "requests_per_minute", "tokens_per_minute", "expires"}
+    {"name", "team", "key", "sha256", "models", "requests_per_minute", "tokens_per_minute", "expires", "history"}
 )
 
 
@@ -94,7 +95,15 @@ def _caller(entry: dict[str, Any], digest: bytes, shown: str, salt_secret: bytes
         requests_per_minute=_limit(entry, "requests_per_minute"),
         tokens_per_minute=_limit(entry, "tokens_per_minute"),
         expires_at=_expiry(entry.get("expires")),
+        history=_history(entry.get("history")),
     )
+
+
+def _history(value: Any) -> Strategy | None:
+    try:
+        return None if value is None else history.parse(value, "history")
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
 
 
 def _limit(entry: dict[str, Any], name: str) -> int | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from serving.errors import SettingsError
 from serving.front.stores import DurableStore
@@ -45,6 +46,13 @@ class DynamoTable(NamedTuple):
 
 
 Target = SqliteFile | PostgresDatabase | DynamoTable
+
+
+def default_store_url(environ: Mapping[str, str]) -> str:
+    """A SQLite file in the state folder of this user, for a front whose settings name no store."""
+    base = environ.get("XDG_STATE_HOME")
+    folder = (Path(base) if base else Path.home() / ".local" / "state") / "tidegate"
+    return f"sqlite:///{quote(str(folder / 'tidegate.db'))}"
 
 
 async def open_store(url: str, settings: StateSettings, now: Callable[[], float] = time.time) -> DurableStore:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from serving.errors import Forbidden, Unauthenticated
 from serving.front import keys
+from serving.front.history import Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Caller:
     """Who is asking, and what they may.
 
     `models` empty means every model. Limits are per minute, None meaning none. `cache_salt` separates the engine's
-    prefix cache between teams.
+    prefix cache between teams. `history` is the strategy of its sessions, None the server's.
     """
 
     key_id: str
@@ -28,6 +29,7 @@ class Caller:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_at: float | None = None
+    history: Strategy | None = None
 
     def may_use(self, model: str) -> bool:
         return not self.models or model in self.models

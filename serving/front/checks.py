@@ -12,6 +12,7 @@ from serving.settings import LimitSettings
 Check = Callable[[str, Any, LimitSettings], None]
 
 _OUTPUT_BOUNDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_METADATA_PAIRS, _METADATA_KEY, _METADATA_VALUE = 16, 64, 512
 _URL_KEYS = frozenset({"image_url", "audio_url", "video_url", "file_url", "url"})
 _EMBEDS = frozenset({"image_embeds", "audio_embeds", "video_embeds", "prompt_embeds"})
 # Objects of a client's own making, where a key called url is no address that an engine would fetch.
@@ -44,17 +45,28 @@ def content(body: dict[str, Any], names: tuple[str, ...], limits: LimitSettings)
             bound = limits.messages if name == "input" and not _are_prompts(value) else limits.prompts
             if not _is_token_ids(value) and len(value) > bound:
                 raise _wrong(name, f"has {len(value)} entries; at most {bound} are accepted")
-            _parts(value, name, limits)
+            media(value, name, limits)
         elif not isinstance(value, str | dict):
             raise _wrong(name, "must be a string or a list")
     if isinstance(system := body.get("system"), list):
-        _parts(system, "system", limits)
+        media(system, "system", limits)
 
 
 def output_bound(body: dict[str, Any]) -> int:
     """The client's own bound of the answer, tokens; 0 when it set none."""
     bound: int = body.get("max_completion_tokens") or body.get("max_tokens") or body.get("max_output_tokens") or 0
     return bound
+
+
+def metadata(name: str, given: Any, _: LimitSettings | None = None) -> None:
+    """OpenAI's `metadata`: up to 16 pairs of short strings."""
+    if not isinstance(given, dict) or len(given) > _METADATA_PAIRS:
+        raise _wrong(name, f"must be an object of at most {_METADATA_PAIRS} strings")
+    for key, value in given.items():
+        if len(key) > _METADATA_KEY:
+            raise _wrong(f"{name}.{key[:_METADATA_KEY]}", f"has a name of more than {_METADATA_KEY} characters")
+        if not isinstance(value, str) or len(value) > _METADATA_VALUE:
+            raise _wrong(f"{name}.{key}", f"must be a string of at most {_METADATA_VALUE} characters")
 
 
 def deeper_than(value: Any, depth: int) -> bool:
@@ -77,12 +89,12 @@ def _messages(value: Any, limits: LimitSettings) -> None:
             raise _wrong(f"messages[{index}]", "must be an object with a role")
         text = message.get("content")
         if isinstance(text, list):
-            _parts(text, f"messages[{index}].content", limits)
+            media(text, f"messages[{index}].content", limits)
         elif text is not None and not isinstance(text, str):
             raise _wrong(f"messages[{index}].content", "must be a string or a list of parts")
 
 
-def _parts(parts: list[Any], where: str, limits: LimitSettings) -> None:
+def media(parts: list[Any], where: str, limits: LimitSettings) -> None:
     for index, part in enumerate(parts):
         if not isinstance(part, dict):
             continue
@@ -180,6 +192,7 @@ _RULES: dict[str, Check] = {
     "seed": _integer(-(2**63), lambda _: 2**63 - 1),
     "logprobs": _logprobs,
     "logit_bias": _logit_bias,
+    "metadata": metadata,
     "tools": _tools,
 }
 

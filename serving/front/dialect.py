@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import orjson
@@ -77,6 +78,14 @@ ANTHROPIC = Dialect(
 )
 
 
+class Keeps(Enum):
+    """What a route can keep of a request."""
+
+    NOTHING = frozenset[str]()
+    CHAT = frozenset({"session_id", "store", "metadata", "history"})
+    RESPONSES = frozenset({"conversation", "previous_response_id", "store", "background", "history"})
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One generation route: a POST that the flow relays to an engine under the same path."""
@@ -87,13 +96,13 @@ class Route:
     content: tuple[str, ...]
     streams: bool = True
     usage_on_request: bool = False
-    drops_store: bool = False
+    keeps: Keeps = Keeps.NOTHING
 
 
-CHAT = Route("/v1/chat/completions", OPENAI, rules(fields.CHAT), ("messages",), usage_on_request=True, drops_store=True)
+CHAT = Route("/v1/chat/completions", OPENAI, rules(fields.CHAT), ("messages",), usage_on_request=True, keeps=Keeps.CHAT)
 COMPLETIONS = Route("/v1/completions", OPENAI, rules(fields.COMPLETIONS), ("prompt",), usage_on_request=True)
 EMBEDDINGS = Route("/v1/embeddings", OPENAI, rules(fields.EMBEDDINGS), ("input", "messages"), streams=False)
-RESPONSE = Route("/v1/responses", RESPONSES, rules(fields.RESPONSES), ("input", "prompt"), drops_store=True)
+RESPONSE = Route("/v1/responses", RESPONSES, rules(fields.RESPONSES), ("input", "prompt"), keeps=Keeps.RESPONSES)
 MESSAGES = Route("/v1/messages", ANTHROPIC, rules(fields.MESSAGES), ("messages",))
 COUNT_TOKENS = Route("/v1/messages/count_tokens", ANTHROPIC, rules(fields.MESSAGES), ("messages",), streams=False)
 

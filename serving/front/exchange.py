@@ -56,6 +56,8 @@ class Exchange:
     run: Run | None = None
     extra_headers = b""
     stopped_by: RequestError | None = None
+    # The flow goes on without its client: somebody will ask for what it gives.
+    outlives_client = False
     # What uvicorn's protocol reads of a cycle.
     response_complete = False
     disconnected = False
@@ -78,6 +80,10 @@ class Exchange:
         self._transport = transport
         self._on_complete = on_complete
         self._chunked = http_1_1
+
+    @property
+    def is_alone(self) -> bool:
+        return self.disconnected or self.response_complete
 
     def begin(self, headers: bytes, *, stream: bool) -> None:
         """The response will carry these header lines.
@@ -114,11 +120,13 @@ class Exchange:
 
     def refuse(self, error: RequestError) -> None:
         """The error as a response, or as an event when the head is out."""
+        if self.response_complete:
+            return
         if self.disconnected:
             self._complete()
         elif self._streaming:
             self.fail(error)
-        elif not self.response_complete:
+        else:
             body = self.route.dialect.error_body(error)
             self._send(error_head(error, len(body), self.request_id) + self._tail() + body)
             self._complete()
@@ -145,8 +153,13 @@ class Exchange:
 
     def stop(self, error: RequestError) -> None:
         """End the flow from outside: the client left, time is up, or the server stops. Frees the engine."""
+        if self.disconnected and error.status == 499:
+            return
+        self.disconnected = self.disconnected or error.status == 499
+        if self.outlives_client and error.status == 499:
+            self.press(False)
+            return
         self.stopped_by = error
-        self.disconnected = error.status == 499
         if self.run is not None:
             self.run.cancel()
 

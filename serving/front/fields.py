@@ -39,6 +39,7 @@ IGNORED = frozenset(
         "prompt_cache_retention",
         "safety_identifier",
         "service_tier",
+        "store",
         "verbosity",
     }
 )

@@ -3,12 +3,13 @@
 1 auth      key → `Caller`                                    auth.py
 2 request   body → `GenerationRequest`                        wire.py, checks.py, fields.py
 3 budget    `Caller`, estimate → `Reservation`                budget.py
-4 session   (conversations kept by the server: not here yet)
+4 session   what is kept → `Kept`, with its history           session.py, kept.py
 5 cache     (answers given before: not here yet)
 6 route     model → ordered candidates                        route.py
 7 attempt   candidates → `Started`, an engine's first bytes   attempt.py
 8 relay     `Started` → the client's bytes, `Outcome`         relay.py
-9 ledger    → metrics and one log line                        ledger.py
+9 ledger    the turn → the durable store, then its end        commit.py
+            → the client; metrics and one log line            ledger.py
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from serving.errors import InternalError, RequestError, ShuttingDown
 from serving.front import wire
 from serving.front.attempt import Attempts
-from serving.front.auth import Auth, authorise
-from serving.front.budget import Budget
+from serving.front.auth import Auth, Caller, authorise
+from serving.front.budget import Budget, Reservation
 from serving.front.exchange import Exchange
+from serving.front.kept import Keeping
 from serving.front.ledger import Entry, Ledger
-from serving.front.relay import Stream, Whole
+from serving.front.relay import Client, Stream, Whole
 from serving.front.route import Fleet
-from serving.front.wire import Arrived
+from serving.front.wire import Arrived, GenerationRequest
 from serving.settings import LimitSettings
 
 _log = logging.getLogger("tidegate.front")
@@ -41,9 +44,18 @@ class Steps:
     budget: Budget
     fleet: Fleet
     attempts: Attempts
+    keeping: Keeping
     ledger: Ledger
     limits: LimitSettings
     clock: Callable[[], float]
+
+
+class Admitted(NamedTuple):
+    """What the first three steps gave."""
+
+    caller: Caller
+    request: GenerationRequest
+    reservation: Reservation
 
 
 async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
@@ -58,32 +70,56 @@ async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
         entry.request_at = clock()
         with steps.budget.reserve(caller, request.prompt_tokens + request.output_tokens) as reservation:
             entry.budget_at = clock()
-            client.begin(reservation.headers, stream=request.stream)
-            candidates = steps.fleet.candidates(request.model)
-            entry.route_at = clock()
-            with await steps.attempts.start(
-                request, candidates, request_id=arrived.id, cache_salt=caller.cache_salt, trail=entry
-            ) as started:
-                entry.attempt_at = clock()
-                try:
-                    if request.stream:
-                        stream = Stream(started, request, client, clock)
-                        entry.outcome = stream.outcome
-                        await stream.done
-                    else:
-                        entry.outcome = Whole(started, client).outcome
-                finally:
-                    if entry.outcome is not None:
-                        outcome = entry.outcome()
-                        reservation.settle(outcome.tokens_or(request.prompt_tokens))
-                        if outcome.error is not None:
-                            steps.fleet.failed(started.endpoint)
+            admitted = Admitted(caller, request, reservation)
+            if request.keep is None:
+                client.begin(reservation.headers, stream=request.stream)
+                await _generate(steps, entry, admitted, client)
+            else:
+                await _generate_kept(steps, entry, admitted, client)
         entry.relay_at = clock()
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of a request
         entry.error = _told(error, arrived, client)
         client.refuse(entry.error)
     finally:
         steps.ledger.close(entry)
+
+
+async def _generate_kept(steps: Steps, entry: Entry, admitted: Admitted, client: Exchange) -> None:
+    """The same for a request whose turn or answer is kept: its history before, its commit after."""
+    caller, request, reservation = admitted
+    kept = await steps.keeping.begin(caller, request, client, entry.arrived.id)
+    entry.session_at = steps.clock()
+    if kept is None:
+        return
+    async with kept:
+        await kept.start(reservation.headers)
+        await _generate(steps, entry, admitted._replace(request=kept.request), kept.keeper)
+        if entry.outcome is not None:
+            entry.commit_seconds = await kept.commit(entry.outcome())
+
+
+async def _generate(steps: Steps, entry: Entry, admitted: Admitted, client: Client) -> None:
+    caller, request, reservation = admitted
+    clock = steps.clock
+    candidates = steps.fleet.candidates(request.model)
+    entry.route_at = clock()
+    with await steps.attempts.start(
+        request, candidates, request_id=entry.arrived.id, cache_salt=caller.cache_salt, trail=entry
+    ) as started:
+        entry.attempt_at = clock()
+        try:
+            if request.stream:
+                stream = Stream(started, request, client, clock)
+                entry.outcome = stream.outcome
+                await stream.done
+            else:
+                entry.outcome = Whole(started, client).outcome
+        finally:
+            if entry.outcome is not None:
+                outcome = entry.outcome()
+                reservation.settle(outcome.tokens_or(request.prompt_tokens))
+                if outcome.error is not None:
+                    steps.fleet.failed(started.endpoint)
 
 
 def _told(error: BaseException, arrived: Arrived, client: Exchange) -> RequestError:

@@ -15,7 +15,7 @@ from serving.front.wire import Arrived, GenerationRequest
 from serving.metrics import FrontMetrics
 
 _ID_LENGTH = 128
-_STEPS = ("auth", "request", "budget", "route", "attempt", "relay")
+_STEPS = ("auth", "request", "budget", "session", "route", "attempt", "relay")
 
 
 class Entry:
@@ -27,10 +27,13 @@ class Entry:
     attempts = 0
     outcome: Callable[[], Outcome] | None = None
     error: RequestError | None = None
+    # How long the end of the answer waited for the durable store.
+    commit_seconds: float | None = None
     # When each step ended, monotonic seconds.
     auth_at = 0.0
     request_at = 0.0
     budget_at = 0.0
+    session_at = 0.0
     route_at = 0.0
     attempt_at = 0.0
     relay_at = 0.0
@@ -133,6 +136,8 @@ class Ledger:
             "prompt_tokens": usage.prompt_tokens if usage else None,
             "cached_tokens": usage.cached_tokens if usage else None,
             "output_tokens": outcome.output_tokens if outcome else None,
+            "session": request.keep.session if request and request.keep else None,
+            "commit_seconds": _rounded(entry.commit_seconds) if entry.commit_seconds is not None else None,
             "steps_seconds": _durations(entry),
         }
 

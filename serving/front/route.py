@@ -74,6 +74,10 @@ class Fleet:
                 served.setdefault(model, endpoint)
         return served
 
+    def context_length(self, model: str) -> int:
+        """Tokens that the model's engines take, the fewest where they differ; 0 where none has told."""
+        return min((told for endpoint in self._endpoints if (told := endpoint.models.get(model, 0))), default=0)
+
     def candidates(self, model: str) -> list[Endpoint]:
         """Engines of a model, the one to try first in front: healthy, then least in flight, then longest not used.
 

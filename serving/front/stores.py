@@ -6,6 +6,7 @@ lost, stale or away at any time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from serving.front.records import Document, Key, Kind, Opened, Session, Turn
@@ -126,7 +127,7 @@ class Replay(Protocol):
     """What a stream's log holds beyond a number."""
 
     @property
-    def chunks(self) -> list[Chunk]:
+    def chunks(self) -> Sequence[Chunk]:
         """In order; the first may begin before what was asked for. Numbers follow each other without a gap."""
 
     @property

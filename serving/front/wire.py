@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from serving.errors import InvalidRequest
-from serving.front import checks, fields
-from serving.front.dialect import Route
+from serving.front import checks, fields, keep
+from serving.front.dialect import Keeps, Route
+from serving.front.keep import Keep
 from serving.settings import LimitSettings
 
 _BYTES_PER_TOKEN = 4
+_STATE_HEADERS = frozenset({b"x-session-id", b"idempotency-key", b"x-tidegate-resumable"})
 
 
 class Arrived(NamedTuple):
@@ -36,13 +38,14 @@ class GenerationRequest(NamedTuple):
     choices: int
     prompt_tokens: int
     output_tokens: int
+    keep: Keep | None
 
 
 def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
     """Parse and check a body. Raises `InvalidRequest` naming the parameter."""
-    body = _parse(arrived.body, limits)
+    body = parse(arrived.body, limits)
     route = arrived.route
-    _check_fields(body, route, limits)
+    state = _check_fields(body, route, limits)
     model = checks.model(body)
     checks.content(body, route.content, limits)
     stream = bool(body.get("stream")) and route.streams
@@ -57,6 +60,7 @@ def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
         choices=choices,
         prompt_tokens=len(arrived.body) // _BYTES_PER_TOKEN,
         output_tokens=checks.output_bound(body) * choices,
+        keep=_keep(state, arrived, stream=stream, choices=choices),
     )
 
 
@@ -65,14 +69,14 @@ def for_engine(request: GenerationRequest, cache_salt: str | None) -> bytes:
     body = request.body.copy()
     if request.stream and request.route.usage_on_request:
         body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    if request.route.drops_store:
+    if request.route.keeps is Keeps.RESPONSES:
         body["store"] = False
     if cache_salt is not None:
         body["cache_salt"] = cache_salt
     return orjson.dumps(body)
 
 
-def _parse(raw: bytes | bytearray, limits: LimitSettings) -> dict[str, Any]:
+def parse(raw: bytes | bytearray, limits: LimitSettings) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -84,34 +88,34 @@ def _parse(raw: bytes | bytearray, limits: LimitSettings) -> dict[str, Any]:
     return body
 
 
-_STATEFUL = {
-    "background": "Background mode needs stored responses, which this server does not keep: leave it out or false.",
-    "conversation": "This server keeps no conversations: send the whole history in `input`.",
-    "previous_response_id": "This server keeps no responses: send the whole history in `input`.",
-}
+def _keep(state: dict[str, Any], arrived: Arrived, *, stream: bool, choices: int) -> Keep | None:
+    keeps, headers = arrived.route.keeps, arrived.headers
+    if not state and keeps is not Keeps.RESPONSES and headers.keys().isdisjoint(_STATE_HEADERS):
+        return None
+    asked = keep.read(state, headers, keeps, stream)
+    if asked is not None and asked.session and choices > 1:
+        raise InvalidRequest("`n` must be 1 in a session.", param="n", code="invalid_value")
+    return None if asked is None else keep.with_fingerprint(asked, arrived.route.path, arrived.body)
 
 
-def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> None:
+def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> dict[str, Any]:
+    """Check each field, take those out that no engine gets, and give the ones that say what to keep."""
     dropped = []
-    known = route.fields
+    known, kept = route.fields, route.keeps.value
     for name, given in body.items():
         if name in known:
             check = known[name]
             if check is not None and given is not None:
                 check(name, given, limits)
-        elif name in fields.IGNORED:
+        elif name in kept or name in fields.IGNORED:
             dropped.append(name)
-        elif name != "store" and name not in limits.extra_fields:
-            _check_unlisted(name, given, limits)
-    for name in dropped:
-        del body[name]
+        elif name not in limits.extra_fields:
+            _check_unlisted(name, limits)
+    return {name: given for name in dropped if (given := body.pop(name)) is not None and name in kept}
 
 
-def _check_unlisted(name: str, given: Any, limits: LimitSettings) -> None:
-    if name in _STATEFUL:
-        if given:
-            raise InvalidRequest(_STATEFUL[name], param=name, code="unsupported_parameter")
-    elif name in fields.OWNED:
+def _check_unlisted(name: str, limits: LimitSettings) -> None:
+    if name in fields.OWNED:
         if not (limits.allow_chat_template and name in fields.CHAT_TEMPLATE):
             raise InvalidRequest(f"`{name}` is set by the server: leave it out.", param=name, code="forbidden_field")
     else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -48,7 +50,8 @@ class Front:
         command += ["--api-key", self.key]
         for url in engines:
             command += ["--engine", url]
-        for name, value in (settings or {}).items():
+        self._folder = Path(tempfile.mkdtemp(prefix="tidegate-front-"))
+        for name, value in {"front.store": f"sqlite:///{self._folder}/store.db", **(settings or {})}.items():
             command += ["--set", f"{name}={value}"]
         if keys:
             assert folder is not None
@@ -164,6 +167,7 @@ class Front:
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=10)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _collect(self, stream: Any, into: list[str]) -> None:
         for line in stream:

@@ -19,7 +19,7 @@ BODIES: dict[str, dict[str, Any]] = {
     CHAT: {"model": "tiny", "messages": HELLO},
     COMPLETIONS: {"model": "tiny", "prompt": "Hello"},
     MESSAGES: {"model": "tiny", "messages": HELLO, "max_tokens": 16},
-    RESPONSES: {"model": "tiny", "input": "Hello"},
+    RESPONSES: {"model": "tiny", "input": "Hello", "store": False},
 }
 
 

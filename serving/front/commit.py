@@ -1,0 +1,120 @@
+"""The write that a turn's acknowledgement waits for: what it consists of, and its way into the stores.
+
+It knows no request. The same commit may be applied again after any failure: it takes effect once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from serving.errors import Conflict, NotFound, SessionGone, StateUnavailable, StoreDown, VersionConflict
+from serving.front.records import Document, Item, Key, Session, Turn
+from serving.front.stores import DurableStore, HotStore
+
+# A write that may have happened is asked for once more before its client is told to come back.
+_TRIES = 2
+
+
+class Commit(NamedTuple):
+    """A turn for the session `key` whose last turn is number `expected`, and documents that are new with it.
+
+    `new` is the session to create where there is none yet.
+    """
+
+    key: Key | None = None
+    expected: int = 0
+    turn: Turn | None = None
+    new: Session | None = None
+    documents: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """`spawn` runs a coroutine that nobody waits for."""
+
+    store: DurableStore
+    hot: HotStore
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+
+    async def apply(self, commit: Commit) -> Turn | None:
+        """Write it, the turn first; returns the turn as stored. Raises `Conflict`, `NotFound`, `StateUnavailable`.
+
+        The hot copy follows without being waited for: until then it carries this turn's mark, which no other turn
+        trusts.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._write(commit)
+            except StoreDown:
+                if not left:
+                    raise unavailable() from None
+        raise AssertionError("unreachable")
+
+    async def _write(self, commit: Commit) -> Turn | None:
+        stored = None
+        if commit.key is not None and commit.turn is not None:
+            stored = await self._append(commit.key, commit.expected, commit.turn, commit.new)
+        for document in commit.documents:
+            await self._put(document)
+        return stored
+
+    async def _append(self, key: Key, expected: int, turn: Turn, new: Session | None) -> Turn:
+        try:
+            stored = await self.store.append(key, expected, turn, new=new)
+        except VersionConflict:
+            self.spawn(self.hot.forget(key))
+            raise Conflict("Another turn of this conversation was faster: read it and send yours again.") from None
+        except SessionGone:
+            self.spawn(self.hot.forget(key))
+            raise not_found(key.id) from None
+        if stored.number == expected + 1:
+            self.spawn(self.hot.append(key, stored))
+        else:
+            self.spawn(self.hot.forget(key))
+        return stored
+
+    async def _put(self, document: Document) -> None:
+        try:
+            await self.store.put(document, document.revision)
+        except VersionConflict:
+            # A new document that is there was written by an earlier try; an old one was changed by somebody else.
+            if document.revision:
+                raise Conflict("The response was cancelled or deleted.", code="response_changed") from None
+
+
+def unavailable() -> StateUnavailable:
+    """What a client is told while the durable store is away."""
+    return StateUnavailable("Conversations cannot be read or kept right now. Try again shortly.")
+
+
+def not_found(session: str) -> NotFound:
+    """The same for an id of another tenant and for one that never was."""
+    return NotFound(f"There is no conversation `{session}`.", param="conversation", code="conversation_not_found")
+
+
+def encode(commit: Commit) -> dict[str, Any]:
+    """As JSON values, for `decode`."""
+    content = commit._asdict()
+    content["turn"] = commit.turn._asdict() if commit.turn else None
+    content["new"] = commit.new._asdict() if commit.new else None
+    content["documents"] = [document._asdict() for document in commit.documents]
+    return content
+
+
+def decode(content: dict[str, Any]) -> Commit:
+    """The commit that `encode` was given."""
+    turn, new = content["turn"], content["new"]
+    return Commit(
+        key=Key(*content["key"]) if content["key"] else None,
+        expected=content["expected"],
+        turn=Turn(**{**turn, "items": tuple(Item(*item) for item in turn["items"])}) if turn else None,
+        new=_session(new) if new else None,
+        documents=tuple(Document(**{**document, "key": Key(*document["key"])}) for document in content["documents"]),
+    )
+
+
+def _session(content: dict[str, Any]) -> Session:
+    parent = content["parent"]
+    return Session(**{**content, "key": Key(*content["key"]), "parent": tuple(parent) if parent else None})

@@ -1,0 +1,128 @@
+"""One generation per `Idempotency-Key`: the first request claims the key, the others get its answer.
+
+The answer and its commit are remembered before the commit is applied, so that a replica that dies in between loses
+neither: whoever replays the answer applies the commit first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from serving.errors import Conflict, InvalidRequest, StoreDown, VersionConflict
+from serving.front import commit, lease
+from serving.front.commit import Commit, Commits
+from serving.front.keep import Keep
+from serving.front.lease import Lease
+from serving.front.records import Document, Key
+
+_POLL_SECONDS = 0.1
+
+
+class Remembered(NamedTuple):
+    """The answer of an earlier request with this key, byte for byte."""
+
+    body: bytes
+    is_stream: bool
+
+
+class Claim:
+    """The right to answer for a key."""
+
+    def __init__(self, held: Lease, commits: Commits) -> None:
+        self._lease = held
+        self._commits = commits
+
+    async def answered(self, answer: Remembered, due: Commit) -> None:
+        """Remember the answer before its commit. Raises `StateUnavailable`, `Conflict` when the claim was lost."""
+        await self._write({"state": "answered", "commit": commit.encode(due), **_encode(answer)})
+
+    async def done(self) -> None:
+        """The commit is applied."""
+        document = self._lease.document
+        try:
+            await self._commits.store.put(
+                document._replace(body={**document.body, "state": "done", "commit": None}), document.revision
+            )
+        except (StoreDown, VersionConflict):
+            return
+
+    async def release(self) -> None:
+        """There is no answer: the next request with this key generates one."""
+        document = await self._lease.end()
+        try:
+            await self._commits.store.delete("idempotency", document.key)
+        except StoreDown:
+            return
+
+    async def _write(self, fields: dict[str, object]) -> None:
+        document = await self._lease.end()
+        body = {**document.body, **fields, "lease_until": None}
+        try:
+            self._lease.document = await self._commits.store.put(document._replace(body=body), document.revision)
+        except StoreDown:
+            raise commit.unavailable() from None
+        except VersionConflict:
+            raise _taken_over() from None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """`now` is seconds since the epoch; `wait_seconds` is how long a second request waits for the first."""
+
+    commits: Commits
+    now: Callable[[], float]
+    keep_seconds: float
+    wait_seconds: float
+
+    async def claim(self, tenant: str, keep: Keep, lost: Callable[[], None]) -> Claim | Remembered:
+        """Raises `InvalidRequest` for a key that came with another body, `StateUnavailable`, `Conflict`."""
+        assert keep.idempotency_key is not None
+        key, fingerprint = Key(tenant, keep.idempotency_key), keep.fingerprint.hex()
+        deadline = self.now() + self.wait_seconds
+        while self.now() < deadline:
+            try:
+                found = await self._look(key, fingerprint, lost)
+            except StoreDown:
+                raise commit.unavailable() from None
+            if found is not None:
+                return found
+            await asyncio.sleep(_POLL_SECONDS)
+        raise Conflict("A request with this Idempotency-Key is still running.", code="idempotency_key_in_use")
+
+    async def _look(self, key: Key, fingerprint: str, lost: Callable[[], None]) -> Claim | Remembered | None:
+        store, now = self.commits.store, self.now()
+        found = await store.get("idempotency", key)
+        if found is not None and found.body["fingerprint"] != fingerprint:
+            raise InvalidRequest(
+                "This Idempotency-Key was used with another body.",
+                param="Idempotency-Key",
+                code="idempotency_key_reused",
+            )
+        if found is not None and found.body["state"] == "answered":
+            await self.commits.apply(commit.decode(found.body["commit"]))
+        if found is not None and found.body["state"] in ("answered", "done"):
+            return _decode(found)
+        if found is not None and not lease.is_over(found, now):
+            return None
+        body = {"state": "running", "fingerprint": fingerprint, "lease_until": lease.until(now)}
+        mine = Document(key, "idempotency", body, now, ttl_seconds=self.keep_seconds)
+        try:
+            stored = await store.put(mine, found.revision if found else 0)
+        except VersionConflict:
+            return None
+        return Claim(Lease(store, stored, self.now, lost), self.commits)
+
+
+def _encode(answer: Remembered) -> dict[str, object]:
+    return {"answer": answer.body.decode("latin-1"), "is_stream": answer.is_stream}
+
+
+def _decode(document: Document) -> Remembered:
+    return Remembered(document.body["answer"].encode("latin-1"), document.body["is_stream"])
+
+
+def _taken_over() -> Conflict:
+    return Conflict("Another request with this Idempotency-Key took over.", code="idempotency_key_in_use")

@@ -1,0 +1,226 @@
+"""A request that is kept, from its session to its commit: claims its key, runs without its client, ends in one write.
+
+A turn is kept when it was answered to its end. When the client left in the middle of the answer, it is kept as far as
+the answer got and marked incomplete. When the answer failed, it is dropped: its client sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+import orjson
+
+from serving.errors import Cancelled, ClientLeft, RequestError, StoreDown, VersionConflict
+from serving.front import commit, stored
+from serving.front.auth import Caller
+from serving.front.commit import Commit, Commits
+from serving.front.dialect import Keeps
+from serving.front.events import Usage
+from serving.front.idempotency import Claim, Idempotency, Remembered
+from serving.front.keep import Keep
+from serving.front.keeper import Keeper, Sink
+from serving.front.lease import Lease
+from serving.front.records import Key, Status
+from serving.front.relay import Outcome
+from serving.front.running import Running
+from serving.front.session import Conversation, Sessions
+from serving.front.stores import StreamLog, StreamWriter
+from serving.front.wire import GenerationRequest
+
+_log = logging.getLogger("tidegate.front")
+
+
+class Client(Sink, Protocol):
+    """The client of one request, who may leave."""
+
+    outlives_client: bool
+
+    @property
+    def at(self) -> float: ...
+
+    @property
+    def stopped_by(self) -> RequestError | None: ...
+
+    @property
+    def disconnected(self) -> bool: ...
+
+    @property
+    def is_alone(self) -> bool: ...
+
+    def stop(self, error: RequestError) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What keeps: the owners of sessions, commits, idempotency keys, stream logs and running generations."""
+
+    sessions: Sessions
+    commits: Commits
+    idempotency: Idempotency
+    running: Running
+    streams: StreamLog | None
+    now: Callable[[], float]
+    clock: Callable[[], float]
+
+    async def begin(self, caller: Caller, request: GenerationRequest, client: Client, request_id: str) -> Kept | None:
+        """Claim the idempotency key and open the session; None when the key's answer was there and is given already.
+
+        Raises `NotFound`, `Conflict`, `InvalidRequest`, `StateUnavailable`.
+        """
+        keep = request.keep
+        assert keep is not None
+        claim = None
+        if keep.idempotency_key is not None:
+            found = await self.idempotency.claim(caller.team, keep, lost=lambda: client.stop(_lost()))
+            if isinstance(found, Remembered):
+                _replay(found, client)
+                return None
+            claim = found
+        try:
+            conversation = await self.sessions.open(caller, request, keep, request_id)
+        except BaseException:
+            if claim is not None:
+                await claim.release()
+            raise
+        return Kept(self, client, conversation, claim, Key(caller.team, conversation.response_id or request_id))
+
+
+class Kept:
+    """`async with` ends what was begun: an answer that was not committed is dropped, or kept as incomplete."""
+
+    def __init__(
+        self, keeping: Keeping, client: Client, conversation: Conversation, claim: Claim | None, name: Key
+    ) -> None:
+        self._keeping = keeping
+        self._client = client
+        self._conversation = conversation
+        self._claim = claim
+        self._name = name
+        self._lease: Lease | None = None
+        self._committed = False
+        self.request = conversation.request
+        self.keeper = self._keeper(conversation.keep)
+
+    async def start(self, headers: bytes) -> None:
+        """From here on the client waits for an answer, or has one and need not wait. Raises `StateUnavailable`."""
+        keep, client = self._conversation.keep, self._client
+        client.begin(headers + self._session_header(), stream=self.request.stream)
+        self.keeper.is_stream = self.request.stream
+        if keep.background:
+            await self._begin_in_background()
+        if keep.outlives_client:
+            client.outlives_client = True
+            self._keeping.running.add(self._name, client)
+
+    async def commit(self, outcome: Outcome) -> float | None:
+        """Write the turn and let the answer's end go; the seconds that the client waited for the store.
+
+        Raises `Conflict`, `NotFound`, `StateUnavailable`. None for an answer that failed: there is nothing to keep.
+        """
+        if outcome.error is not None:
+            return None
+        keeping, began = self._keeping, self._keeping.clock()
+        due = await self._due("complete", outcome.usage)
+        if self._claim is not None:
+            await self._claim.answered(Remembered(self.keeper.whole(), self.request.stream), due)
+        await keeping.commits.apply(due)
+        self._committed = True
+        waited = keeping.clock() - began
+        self.keeper.release()
+        if self._claim is not None:
+            keeping.commits.spawn(self._claim.done())
+        return waited
+
+    async def __aenter__(self) -> Kept:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._keeping.running.remove(self._name)
+        if self._committed:
+            return
+        if self._client.disconnected and isinstance(error, asyncio.CancelledError):
+            await self._keep_partial()
+        if self._lease is not None:
+            await self._fail_response(error)
+        if self._claim is not None:
+            await self._claim.release()
+
+    def _keeper(self, keep: Keep) -> Keeper:
+        is_response = self.request.route.keeps is Keeps.RESPONSES
+        keeper = Keeper(
+            self._client,
+            self.request.route,
+            stored.changes(self._conversation) if is_response else None,
+            self._open_log if keep.resumable or keep.background else _no_log,
+            numbers_events=keep.resumable and not is_response,
+        )
+        if self._claim is not None:
+            keeper.keep_bytes()
+        return keeper
+
+    def _session_header(self) -> bytes:
+        session = self._conversation.keep.session
+        return b"x-session-id: %b\r\n" % session.encode() if session else b""
+
+    async def _due(self, status: Status, usage: Usage | None) -> Commit:
+        answer = self.keeper.read()
+        begun = await self._lease.end() if self._lease is not None else None
+        return stored.commit(self._conversation, answer._replace(status=status), usage, begun, self._keeping.now())
+
+    async def _keep_partial(self) -> None:
+        """The client has seen this much and left."""
+        if self._conversation.key is None or not self.keeper.delivered:
+            return
+        try:
+            await self._keeping.commits.apply(await self._due("incomplete", None))
+        except RequestError as error:
+            _log.warning("an incomplete turn was not kept: %s", error.code)
+
+    async def _begin_in_background(self) -> None:
+        store, now = self._keeping.commits.store, self._keeping.now
+        try:
+            document = await store.put(stored.queued(self._conversation, now()))
+        except StoreDown:
+            raise commit.unavailable() from None
+        self._lease = Lease(store, document, now, lost=lambda: self._client.stop(Cancelled("It was cancelled.")))
+        if not self.request.stream:
+            self.keeper.answer_early(orjson.dumps({**document.body["object"], "status": "queued"}))
+
+    async def _fail_response(self, error: BaseException | None) -> None:
+        """A background response that ends without an answer says so to whoever asks."""
+        assert self._lease is not None
+        document = await self._lease.end()
+        told = self._client.stopped_by or (error if isinstance(error, RequestError) else None)
+        if isinstance(told, Cancelled):
+            return
+        try:
+            await self._keeping.commits.store.put(stored.failed(document, told), document.revision)
+        except (StoreDown, VersionConflict):
+            _log.warning("a failed background response could not be marked as failed")
+
+    def _open_log(self, first: bytes) -> StreamWriter | None:
+        streams, name = self._keeping.streams, self._name
+        if streams is None:
+            return None
+        stream_id = self._conversation.response_id or stored.id_in(first)
+        return streams.open(Key(name.tenant, stream_id)) if stream_id else None
+
+
+def _no_log(_: bytes) -> StreamWriter | None:
+    return None
+
+
+def _replay(remembered: Remembered, client: Client) -> None:
+    client.begin(b"idempotent-replayed: true\r\n", stream=remembered.is_stream)
+    (client.finish if remembered.is_stream else client.answer)(remembered.body)
+
+
+def _lost() -> ClientLeft:
+    return ClientLeft("Another replica took this request over.")

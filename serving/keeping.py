@@ -1,0 +1,109 @@
+"""Wires what keeps: opens the stores that the settings name and joins them to sessions, commits and streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+
+from serving.adapters.no_redis import NoHotStore
+from serving.adapters.redis_state import RedisState
+from serving.adapters.stores import default_store_url, open_store
+from serving.errors import StoreDown
+from serving.front import history
+from serving.front.commit import Commits
+from serving.front.eager import Run
+from serving.front.ids import Mint
+from serving.front.idempotency import Idempotency
+from serving.front.kept import Keeping
+from serving.front.route import Fleet
+from serving.front.running import Running
+from serving.front.session import Sessions
+from serving.front.state import State
+from serving.front.stores import DurableStore, HotStore
+from serving.settings import FrontSettings
+
+_log = logging.getLogger("tidegate.front")
+_PURGE_SECONDS = 60.0
+
+
+class KeptState:
+    """The open stores of one replica, and what stands on them."""
+
+    def __init__(
+        self, settings: FrontSettings, store: DurableStore, redis: RedisState | None, running: Running, mint: Mint
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._redis = redis
+        self._mint = mint
+        self.running = running
+        self._hot: HotStore = redis.hot if redis is not None else NoHotStore()
+
+    @classmethod
+    async def open(cls, settings: FrontSettings, mint: Mint, running: Running) -> KeptState:
+        """Raises `SettingsError` when a store cannot be used as it is."""
+        store = await open_store(settings.store or default_store_url(os.environ), settings.state, time.time)
+        redis = None
+        if settings.redis is not None:
+            try:
+                redis = await RedisState.connect(settings.redis, settings.state, mint("replica"), running.cancel)
+            except BaseException:
+                await store.close()
+                raise
+        return cls(settings, store, redis, running, mint)
+
+    @property
+    def redis_is_up(self) -> bool | None:
+        """None without Redis."""
+        return self._redis.is_up if self._redis is not None else None
+
+    def keeping(self, fleet: Fleet, clock: Callable[[], float]) -> Keeping:
+        """What the flow keeps with."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        commits = Commits(self._store, self._hot, spawn=lambda coroutine: Run(coroutine, loop))
+        sessions = Sessions(
+            store=self._store,
+            hot=self._hot,
+            mint=self._mint,
+            now=time.time,
+            context_length=fleet.context_length,
+            default=history.from_settings(settings.state.history),
+            hot_turns=settings.state.hot_turns,
+        )
+        remembered = Idempotency(
+            commits, time.time, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds
+        )
+        streams = self._redis.streams if self._redis is not None else None
+        return Keeping(sessions, commits, remembered, self.running, streams, time.time, clock)
+
+    def state(self) -> State:
+        """What the cold routes read and change."""
+        settings = self._settings
+        return State(
+            store=self._store,
+            hot=self._hot,
+            streams=self._redis.streams if self._redis is not None else None,
+            running=self.running,
+            mint=self._mint,
+            now=time.time,
+            limits=settings.limits,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            total_seconds=settings.timeouts.total_seconds,
+        )
+
+    async def purge(self) -> None:
+        """Delete what has expired, for ever."""
+        while True:
+            await asyncio.sleep(_PURGE_SECONDS)
+            with contextlib.suppress(StoreDown):
+                while await self._store.purge():
+                    await asyncio.sleep(1)
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.close()
+        await self._store.close()
