@@ -96,10 +96,7 @@ def not_found(session: str) -> NotFound:
 
 def encode(commit: Commit) -> dict[str, Any]:
     """As JSON values, for `decode`."""
-    content = commit._asdict()
-    content["turn"] = commit.turn._asdict() if commit.turn else None
-    content["new"] = commit.new._asdict() if commit.new else None
-    content["documents"] = [document._asdict() for document in commit.documents]
+    content: dict[str, Any] = _plain(commit)
     return content
 
 
@@ -118,3 +115,14 @@ def decode(content: dict[str, Any]) -> Commit:
 def _session(content: dict[str, Any]) -> Session:
     parent = content["parent"]
     return Session(**{**content, "key": Key(*content["key"]), "parent": tuple(parent) if parent else None})
+
+
+def _plain(value: Any) -> Any:
+    """Records as objects; pairs that have a place instead of a name, `Key` and `Item`, as lists."""
+    if isinstance(value, (Key, Item)):
+        return list(value)
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _plain(field) for name, field in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_plain(field) for field in value]
+    return value
