@@ -96,8 +96,14 @@ def not_found(session: str) -> NotFound:
 
 def encode(commit: Commit) -> dict[str, Any]:
     """As JSON values, for `decode`."""
-    content: dict[str, Any] = _plain(commit)
-    return content
+    turn, new = commit.turn, commit.new
+    return {
+        "key": list(commit.key) if commit.key else None,
+        "expected": commit.expected,
+        "turn": {**turn._asdict(), "items": [list(item) for item in turn.items]} if turn else None,
+        "new": {**new._asdict(), "key": list(new.key)} if new else None,
+        "documents": [{**document._asdict(), "key": list(document.key)} for document in commit.documents],
+    }
 
 
 def decode(content: dict[str, Any]) -> Commit:

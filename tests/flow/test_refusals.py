@@ -145,8 +145,8 @@ def test_each_route_checks_its_own_fields(solo: World, path: str, fields: dict[s
 
 
 def test_a_body_nested_too_deep_is_400(solo: World) -> None:
-    assert solo.say(stream=False, metadata=deep(80)).error["type"] == "invalid_request_error"
-    assert solo.say(stream=False, metadata={"a": deep(20)}).status == 200
+    assert solo.say(stream=False, response_format=deep(80)).error["code"] == "too_deep"
+    assert solo.say(stream=False, response_format={"a": deep(20)}).status == 200
 
 
 def test_a_data_url_is_no_address(solo: World) -> None:

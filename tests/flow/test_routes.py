@@ -124,12 +124,12 @@ def test_a_server_that_lists_no_models_is_asked_for_any(fresh_world: MakeWorld) 
 
 
 @pytest.mark.parametrize("field", ["previous_response_id", "conversation"])
-def test_stored_state_is_refused_by_name_on_responses(solo: World, field: str) -> None:
+def test_state_that_is_not_there_is_404_naming_the_field(solo: World, field: str) -> None:
     answer = solo.ask(RESPONSES, {**BODIES[RESPONSES], field: "resp_1"})
-    assert (answer.status, answer.error["param"]) == (400, field)
+    assert (answer.status, answer.error["param"]) == (404, field)
 
 
-def test_background_mode_is_refused_by_name_on_responses(solo: World) -> None:
+def test_background_mode_needs_a_stored_response(solo: World) -> None:
     answer = solo.ask(RESPONSES, {**BODIES[RESPONSES], "background": True})
     assert (answer.status, answer.error["param"]) == (400, "background")
     assert solo.ask(RESPONSES, {**BODIES[RESPONSES], "background": False}).status == 200
