@@ -1,0 +1,132 @@
+"""Reads turns of one session from the DynamoDB table, page by page, never more than one page beyond what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from serving.adapters.dynamodb_calls import Calls, Condition, Rows, together
+from serving.adapters.dynamodb_keys import LAST_MARKER, SESSION, Row, item_lookup, lives, marker_key, marks, number_of
+from serving.adapters.dynamodb_rows import turns_of
+from serving.adapters.dynamodb_table import LOOKUP
+from serving.front.records import Turn
+
+# A turn is a marker and, mostly, two to three items; so much is read for each turn asked for.
+_ROWS_PER_TURN = 4
+_MOST_ROWS = 2000
+# Rows read at once by who looks for the last marker.
+_MARKER_ROWS = 50
+# Ten digits is what a sort key has for it.
+_LAST_NUMBER = 10**10 - 1
+
+
+class Walk(NamedTuple):
+    """A key condition, the direction, and the rows of one page."""
+
+    condition: Condition
+    forward: bool
+    size: int
+
+
+class Reads:
+    """`partition` is a session's; `session` is its row. What is expired is as if not there."""
+
+    def __init__(self, calls: Calls, now: Callable[[], float]) -> None:
+        self._calls = calls
+        self._now = now
+
+    async def session(self, partition: str) -> Row | None:
+        row = await self._calls.get((partition, SESSION))
+        return row if row is not None and lives(row, self._now()) else None
+
+    async def newest(self, partition: str, limit: int) -> tuple[Row, list[Turn]] | None:
+        """The session and its newest turns, newest first; mostly one round trip."""
+        condition = _between(partition, "t#", SESSION)
+        size = min(_MOST_ROWS, 2 + _ROWS_PER_TURN * limit)
+        page = await self._calls.query(condition, forward=False, limit=size)
+        if not page.rows or page.rows[0]["sort_key"] != SESSION or not lives(page.rows[0], self._now()):
+            return None
+        session, first = page.rows[0], page._replace(rows=page.rows[1:])
+        return session, await self._whole(first, session, limit, Walk(condition, False, size))
+
+    async def turns(self, partition: str, after: int, before: int | None, limit: int, forward: bool) -> list[Turn]:
+        condition = _between(partition, _first(after + 1), LAST_MARKER if before is None else _last(before - 1))
+        if limit < 1 or condition.values[":low"] > condition.values[":high"]:
+            return []
+        size = min(_MOST_ROWS, _ROWS_PER_TURN * (limit + 1))
+        session, page = await together(
+            self.session(partition), self._calls.query(condition, forward=forward, limit=size)
+        )
+        return [] if session is None else await self._whole(page, session, limit, Walk(condition, forward, size))
+
+    async def turn_rows(self, partition: str, number: int) -> list[Row]:
+        """All rows that belong, or may have belonged, to this turn."""
+        return await self._calls.every(_between(partition, _first(number), _last(number)), forward=True)
+
+    async def markers(self, partition: str, number: int) -> list[Row]:
+        """The marker of this turn in each incarnation."""
+        condition = _between(partition, marker_key(number, ""), _last(number))
+        return await self._calls.every(condition, forward=True)
+
+    async def last_rows(self, partition: str, limit: int, start: Any = None) -> Rows:
+        """Rows of the turns of all incarnations, backwards."""
+        condition = _between(partition, "t#", LAST_MARKER)
+        return await self._calls.query(condition, forward=False, limit=limit, start=start)
+
+    async def version(self, partition: str, session: Row) -> int:
+        """Number of the session's last marker, 0 for none."""
+        start = None
+        while True:
+            page = await self.last_rows(partition, _MARKER_ROWS, start)
+            for row in page.rows:
+                if marks(row, session["incarnation"]) and lives(row, self._now()):
+                    return number_of(row)
+            start = page.next
+            if start is None:
+                return 0
+
+    async def turn(self, partition: str, number: int, session: Row) -> Turn | None:
+        rows = await self.turn_rows(partition, number)
+        return turns_of(rows, session["incarnation"], self._now()).get(number)
+
+    async def numbers(self, partition: str, lookup: str) -> list[int]:
+        """Numbers of the turns whose id, or the id of one of whose items, is this one; some may never have been."""
+        condition = Condition("session_id = :id AND lookup_key = :lookup", {":id": partition, ":lookup": lookup})
+        rows = await self._calls.every(condition, forward=True, IndexName=LOOKUP)
+        return sorted({number_of(row) for row in rows})
+
+    async def holder(self, partition: str, item_id: str) -> Turn | None:
+        """The turn that holds this item."""
+        session, numbers = await together(self.session(partition), self.numbers(partition, item_lookup(item_id)))
+        for number in numbers if session is not None else []:
+            turn = await self.turn(partition, number, session)
+            if turn is not None and any(item.id == item_id for item in turn.items):
+                return turn
+        return None
+
+    async def _whole(self, page: Rows, session: Row, limit: int, walk: Walk) -> list[Turn]:
+        """The first `limit` turns from this page on. Rows of the last turn of a page may be on the next one too."""
+        turns: list[Turn] = []
+        rest: list[Row] = []
+        while True:
+            rows = rest + page.rows
+            last = number_of(rows[-1]) if rows and page.next is not None else None
+            rest = [row for row in rows if number_of(row) == last]
+            found = turns_of((row for row in rows if number_of(row) != last), session["incarnation"], self._now())
+            turns += [found[number] for number in sorted(found, reverse=not walk.forward)]
+            if len(turns) >= limit or page.next is None:
+                return turns[:limit]
+            page = await self._calls.query(walk.condition, forward=walk.forward, limit=walk.size, start=page.next)
+
+
+def _between(partition: str, low: str, high: str) -> Condition:
+    values = {":id": partition, ":low": low, ":high": high}
+    return Condition("session_id = :id AND sort_key BETWEEN :low AND :high", values)
+
+
+def _first(number: int) -> str:
+    return f"t#{min(number, _LAST_NUMBER):010d}#"
+
+
+def _last(number: int) -> str:
+    return f"t#{min(number, _LAST_NUMBER):010d}~~"
