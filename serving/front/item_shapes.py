@@ -5,10 +5,9 @@ One chat message may be several items: its reasoning, its text, each of its tool
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
-
-import orjson
 
 Content = dict[str, Any]
 
@@ -87,7 +86,8 @@ def add_message(messages: list[Content], sent: Content) -> None:
 def _tool_call(sent: Content) -> Content:
     name, arguments = sent["name"], sent.get("arguments", "")
     if sent["type"] == "custom_tool_call":
-        arguments = orjson.dumps({"input": sent.get("input") or ""}).decode()
+        # vLLM's own spelling, to the byte: the prompt's prefix depends on it.
+        arguments = json.dumps({"input": sent.get("input") or ""}, ensure_ascii=False)
     elif "namespace" in sent:
         name = f"{sent['namespace']}__{name}"
     return {"id": sent["call_id"], "type": "function", "function": {"name": name, "arguments": arguments}}
