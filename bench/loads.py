@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.sides import KEY, Side
 
 LOAD_CORE = "1"
 WRK = shutil.which("wrk")
-_LUA = Path(__file__).with_name("post.lua")
+_SCRIPTS = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Json:
-    """Requests that do not stream, in a closed loop for some seconds."""
+    """Requests that do not stream, in a closed loop for some seconds; `script` says what each one is."""
 
     connections: int
     seconds: float
+    script: str = "post.lua"
 
     def run(self, side: Side) -> Sample:
         """Load the side by wrk."""
         if WRK is None:
             raise BenchError("wrk is missing: apt-get install wrk")
-        environ = {"BENCH_BODY": chat_request.small(16).decode(), "BENCH_KEY": KEY}
+        environ = {"BENCH_BODY": chat_request.small(16).decode(), "BENCH_KEY": KEY, "BENCH_RUN": str(time.time_ns())}
         url = f"http://127.0.0.1:{side.port}/v1/chat/completions"
-        options = ["-t1", f"-c{self.connections}", f"-d{self.seconds:g}s", "-s", str(_LUA)]
+        options = ["-t1", f"-c{self.connections}", f"-d{self.seconds:g}s", "-s", str(_SCRIPTS / self.script)]
         before = side.child.cpu_seconds()
         output = _run_pinned([WRK, *options, url], environ, LOAD_CORE)
         cpu_seconds = side.child.cpu_seconds() - before
