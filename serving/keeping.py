@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from serving.adapters.no_redis import NoHotStore
 from serving.adapters.redis_state import RedisState
@@ -24,6 +25,7 @@ from serving.front.running import Running
 from serving.front.session import Sessions
 from serving.front.state import State
 from serving.front.stores import DurableStore, HotStore
+from serving.front.token_ratio import TokenRatio
 from serving.settings import FrontSettings
 
 _log = logging.getLogger("tidegate.front")
@@ -40,6 +42,7 @@ class KeptState:
         self._store = store
         self._redis = redis
         self._mint = mint
+        self._spawned: set[asyncio.Task[None]] = set()
         self.running = running
         self._hot: HotStore = redis.hot if redis is not None else NoHotStore()
 
@@ -63,8 +66,8 @@ class KeptState:
 
     def keeping(self, fleet: Fleet, clock: Callable[[], float]) -> Keeping:
         """What the flow keeps with."""
-        settings, loop = self._settings, asyncio.get_running_loop()
-        commits = Commits(self._store, self._hot, spawn=lambda coroutine: Run(coroutine, loop))
+        settings = self._settings
+        commits = Commits(self._store, self._hot, self._spawn)
         sessions = Sessions(
             store=self._store,
             hot=self._hot,
@@ -73,6 +76,7 @@ class KeptState:
             context_length=fleet.context_length,
             default=history.from_settings(settings.state.history),
             hot_turns=settings.state.hot_turns,
+            ratio=TokenRatio(),
         )
         remembered = Idempotency(
             commits, time.time, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds
@@ -94,6 +98,16 @@ class KeptState:
             heartbeat_seconds=settings.heartbeat_seconds,
             total_seconds=settings.timeouts.total_seconds,
         )
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Begin at once where no Task runs; inside one, a time-out would take that Task for its own."""
+        loop = asyncio.get_running_loop()
+        if asyncio.current_task() is None:
+            Run(coroutine, loop)
+            return
+        task = loop.create_task(coroutine)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     async def purge(self) -> None:
         """Delete what has expired, for ever."""
