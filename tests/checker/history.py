@@ -23,6 +23,7 @@ Kind = Literal[
     "phantom",  # a turn that nobody sent
     "refused but kept",
     "hung",  # no end, not even a broken one
+    "traceback",  # a front met an error that it did not expect
     "not recovered",  # everything is healed, and turns do not succeed
 ]
 

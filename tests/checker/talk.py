@@ -70,9 +70,8 @@ def ask(world: StateWorld, front: int, talk: Talk, marker: str, manner: Manner) 
 def respond(client: openai.OpenAI, fields: dict[str, Any]) -> tuple[Said, str | None]:
     """A response by the `openai` client, and its id where it is whole."""
     try:
-        with client:
-            given = client.responses.create(**fields)
-            return _streamed(given) if fields.get("stream") else _whole(given, given.output_text)
+        given = client.responses.create(**fields)
+        return _streamed(given) if fields.get("stream") else _whole(given, given.output_text)
     except openai.APIStatusError as error:
         return said.of_status(error.status_code, error.code), None
     except openai.APIConnectionError as error:

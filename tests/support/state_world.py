@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +66,8 @@ class StateWorld:
         self.redis_proxy: ChaosProxy | None = None
         self._sizes = (fronts, engines)
         self._settings = dict(settings or {})
+        self._clients: dict[tuple[int, str], openai.OpenAI] = {}
+        self._lock = threading.Lock()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> StateWorld:
@@ -87,19 +91,27 @@ class StateWorld:
         self.fronts[front].kill()
 
     def restart(self, front: int) -> None:
-        """On the same ports; returns when it is ready."""
-        self.fronts[front].start()
+        """On the same ports, again and again as a supervisor does it: a front may end while its store is away."""
+        self.fronts[front].launch()
+        deadline = time.monotonic() + START_SECONDS
+        while self.fronts[front].readiness() != 200:
+            assert time.monotonic() < deadline, self.fronts[front].stderr
+            if self.fronts[front].process.poll() is not None:
+                self.fronts[front].launch()
+            time.sleep(0.05)
 
     def wait_until_ready(self) -> None:
         for front in self.fronts:
             _wait_until_ready(front)
 
-    def client(self, front: int, team: str = TEAMS[0], **options: Any) -> openai.OpenAI:
-        """The `openai` client, without its retries."""
-        base_url = f"{self.fronts[front].base_url}/v1"
-        return openai.OpenAI(
-            base_url=base_url, api_key=self.keys[team], max_retries=0, timeout=PATIENCE_SECONDS, **options
-        )
+    def client(self, front: int, team: str = TEAMS[0]) -> openai.OpenAI:
+        """The `openai` client, without its retries; one per front and team."""
+        with self._lock:
+            if (front, team) not in self._clients:
+                base_url, key = f"{self.fronts[front].base_url}/v1", self.keys[team]
+                made = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=PATIENCE_SECONDS)
+                self._clients[front, team] = self._stack.enter_context(made)
+            return self._clients[front, team]
 
     def say(
         self,
