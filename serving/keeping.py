@@ -20,6 +20,7 @@ from serving.front.eager import Run
 from serving.front.ids import Mint
 from serving.front.idempotency import Idempotency
 from serving.front.kept import Keeping
+from serving.front.lease import Leases
 from serving.front.route import Fleet
 from serving.front.running import Running
 from serving.front.session import Sessions
@@ -78,11 +79,12 @@ class KeptState:
             hot_turns=settings.state.hot_turns,
             ratio=TokenRatio(),
         )
+        leases = Leases(self._store, settings.state.lease_seconds, time.time)
         remembered = Idempotency(
-            commits, time.time, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds
+            commits, leases, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds
         )
         streams = self._redis.streams if self._redis is not None else None
-        return Keeping(sessions, commits, remembered, self.running, streams, time.time, clock)
+        return Keeping(sessions, commits, remembered, leases, self.running, streams, time.time, clock)
 
     def state(self) -> State:
         """What the cold routes read and change."""

@@ -130,6 +130,7 @@ class StateSettings(Part):
     stream_ttl_seconds: Seconds = Field(600, description="How long a resumable stream can be resumed after its end.")
     stream_bytes: Count = Field(8 * 1024 * 1024, description="Most that is kept of one resumable stream, bytes.")
     idempotency_seconds: Seconds = Field(86400, description="How long an Idempotency-Key is remembered.")
+    lease_seconds: Seconds = Field(15, description="Silence after which a replica counts as dead to its generations.")
     history: HistorySettings = HistorySettings()
 
 

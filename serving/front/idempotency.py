@@ -15,7 +15,7 @@ from serving.errors import Conflict, InvalidRequest, StoreDown, VersionConflict
 from serving.front import commit, lease
 from serving.front.commit import Commit, Commits
 from serving.front.keep import Keep
-from serving.front.lease import Lease
+from serving.front.lease import Lease, Leases
 from serving.front.records import Document, Key
 
 _POLL_SECONDS = 0.1
@@ -70,10 +70,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """`now` is seconds since the epoch; `wait_seconds` is how long a second request waits for the first."""
+    """`wait_seconds` is how long a second request waits for the first."""
 
     commits: Commits
-    now: Callable[[], float]
+    leases: Leases
     keep_seconds: float
     wait_seconds: float
 
@@ -81,8 +81,9 @@ class Idempotency:
         """Raises `InvalidRequest` for a key that came with another body, `StateUnavailable`, `Conflict`."""
         assert keep.idempotency_key is not None
         key, fingerprint = Key(tenant, keep.idempotency_key), keep.fingerprint.hex()
-        deadline = self.now() + self.wait_seconds
-        while self.now() < deadline:
+        now = self.leases.now
+        deadline = now() + self.wait_seconds
+        while now() < deadline:
             try:
                 found = await self._look(key, fingerprint, lost)
             except StoreDown:
@@ -93,7 +94,7 @@ class Idempotency:
         raise Conflict("A request with this Idempotency-Key is still running.", code="idempotency_key_in_use")
 
     async def _look(self, key: Key, fingerprint: str, lost: Callable[[], None]) -> Claim | Remembered | None:
-        store, now = self.commits.store, self.now()
+        store, now = self.commits.store, self.leases.now()
         found = await store.get("idempotency", key)
         if found is not None and found.body["fingerprint"] != fingerprint:
             raise InvalidRequest(
@@ -107,13 +108,13 @@ class Idempotency:
             return _decode(found)
         if found is not None and not lease.is_over(found, now):
             return None
-        body = {"state": "running", "fingerprint": fingerprint, "lease_until": lease.until(now)}
+        body = {"state": "running", "fingerprint": fingerprint, "lease_until": self.leases.until()}
         mine = Document(key, "idempotency", body, now, ttl_seconds=self.keep_seconds)
         try:
             stored = await store.put(mine, found.revision if found else 0)
         except VersionConflict:
             return None
-        return Claim(Lease(store, stored, self.now, lost), self.commits)
+        return Claim(self.leases.hold(stored, lost), self.commits)
 
 
 def _encode(answer: Remembered) -> dict[str, object]:

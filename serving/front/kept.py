@@ -24,7 +24,7 @@ from serving.front.events import Usage
 from serving.front.idempotency import Claim, Idempotency, Remembered
 from serving.front.keep import Keep
 from serving.front.keeper import Keeper, Sink
-from serving.front.lease import Lease
+from serving.front.lease import Lease, Leases
 from serving.front.records import Key, Status
 from serving.front.relay import Outcome
 from serving.front.running import Running
@@ -62,6 +62,7 @@ class Keeping:
     sessions: Sessions
     commits: Commits
     idempotency: Idempotency
+    leases: Leases
     running: Running
     streams: StreamLog | None
     now: Callable[[], float]
@@ -184,12 +185,12 @@ class Kept:
             _log.warning("an incomplete turn was not kept: %s", error.code)
 
     async def _begin_in_background(self) -> None:
-        store, now = self._keeping.commits.store, self._keeping.now
+        store, leases = self._keeping.commits.store, self._keeping.leases
         try:
-            document = await store.put(stored.queued(self._conversation, now()))
+            document = await store.put(stored.queued(self._conversation, leases.now(), leases.until()))
         except StoreDown:
             raise commit.unavailable() from None
-        self._lease = Lease(store, document, now, lost=lambda: self._client.stop(Cancelled("It was cancelled.")))
+        self._lease = leases.hold(document, lost=lambda: self._client.stop(Cancelled("It was cancelled.")))
         if not self.request.stream:
             self.keeper.answer_early(orjson.dumps({**document.body["object"], "status": "queued"}))
 

@@ -8,53 +8,82 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from serving.errors import StoreDown, VersionConflict
 from serving.front.records import Document
 from serving.front.stores import DurableStore
 
-SECONDS = 15.0
 _RENEWALS = 3
 
 
-def until(now: float) -> float:
-    """When a lease that begins now ends, seconds since the epoch."""
-    return now + SECONDS
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """`seconds` is how long one lasts unless it is renewed; `now` is seconds since the epoch."""
+
+    store: DurableStore
+    seconds: float
+    now: Callable[[], float]
+
+    def until(self) -> float:
+        """When a lease that begins now ends, seconds since the epoch."""
+        return self.now() + self.seconds
+
+    def hold(self, document: Document, lost: Callable[[], None]) -> Lease:
+        """Renew a stored document until its lease is ended; `lost` is called when somebody else wrote it."""
+        return Lease(self, document, lost)
+
+
+class Lease:
+    """Owns the task that renews."""
+
+    def __init__(self, leases: Leases, document: Document, lost: Callable[[], None]) -> None:
+        self.document = document
+        self._leases = leases
+        self._lost = lost
+        self._unanswered: dict[str, Any] | None = None
+        self._ending = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._renew(), name="lease")
+
+    async def end(self) -> Document:
+        """Stop renewing; the document as stored. A renewal under way is finished: it counts as a revision."""
+        self._ending.set()
+        await asyncio.wait({self._task})
+        with contextlib.suppress(StoreDown):
+            await self._settle()
+        return self.document
+
+    async def _renew(self) -> None:
+        leases = self._leases
+        while not await self._ends_within(leases.seconds / _RENEWALS):
+            try:
+                await self._settle()
+                body = {**self.document.body, "lease_until": leases.until()}
+                self._unanswered = body
+                self.document = await leases.store.put(self.document._replace(body=body), self.document.revision)
+                self._unanswered = None
+            except StoreDown:
+                continue
+            except VersionConflict:
+                self._unanswered = None
+                self._lost()
+                return
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+        return self._ending.is_set()
+
+    async def _settle(self) -> None:
+        """A renewal whose store did not answer may have been written all the same."""
+        if self._unanswered is not None:
+            found = await self._leases.store.get(self.document.kind, self.document.key)
+            if found is not None and found.body == self._unanswered:
+                self.document = found
+            self._unanswered = None
 
 
 def is_over(document: Document, now: float) -> bool:
     lease: float | None = document.body.get("lease_until")
     return lease is not None and now > lease
-
-
-class Lease:
-    """Renews a stored document until it ends; `lost` is called when somebody else wrote it."""
-
-    def __init__(
-        self, store: DurableStore, document: Document, now: Callable[[], float], lost: Callable[[], None]
-    ) -> None:
-        self.document = document
-        self._store = store
-        self._now = now
-        self._lost = lost
-        self._task = asyncio.get_running_loop().create_task(self._renew(), name="lease")
-
-    async def end(self) -> Document:
-        """Stop renewing; the document as stored."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        return self.document
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(SECONDS / _RENEWALS)
-            body: dict[str, Any] = {**self.document.body, "lease_until": until(self._now())}
-            try:
-                self.document = await self._store.put(self.document._replace(body=body), self.document.revision)
-            except StoreDown:
-                continue
-            except VersionConflict:
-                self._lost()
-                return

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from serving.errors import RequestError
-from serving.front import items, lease
+from serving.front import items
 from serving.front.commit import Commit
 from serving.front.events import Usage
 from serving.front.records import Document, Key, Turn
@@ -37,7 +37,7 @@ def commit(
     return Commit(conversation.key, conversation.version, turn, conversation.new, documents)
 
 
-def queued(conversation: Conversation, now: float) -> Document:
+def queued(conversation: Conversation, now: float, lease_until: float) -> Document:
     """A background response before its engine answers."""
     asked = conversation.request.body
     content: dict[str, Any] = {
@@ -58,7 +58,7 @@ def queued(conversation: Conversation, now: float) -> Document:
         "usage": None,
         **changes(conversation),
     }
-    return _response(conversation, content, now, lease_until=lease.until(now))
+    return _response(conversation, content, now, lease_until=lease_until)
 
 
 def failed(document: Document, error: RequestError | None) -> Document:
