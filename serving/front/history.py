@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from serving.errors import InvalidRequest, SettingsError
@@ -54,11 +55,6 @@ def parse(value: object, param: str) -> Strategy:
     if name == "window" and turns is None and tokens is None:
         raise _wrong(f"{param}.turns", "or `tokens` is needed by the window strategy")
     return Strategy(name, turns, tokens)
-
-
-def needed(strategy: Strategy) -> int | None:
-    """How many of the newest turns this strategy can send at most; None: as many as fit."""
-    return strategy.turns
 
 
 def cut(turns: Sequence[Turn], strategy: Strategy, room: int, after: int | None = None) -> Sequence[Turn]:
@@ -108,8 +104,11 @@ def summary_due(turns: Sequence[Turn], strategy: Strategy, room: int, through: i
 
 def starts_clean(turn: Turn) -> bool:
     """False for a turn that begins with a tool's result, whose call is in the turn before."""
-    first = next((item.content for item in turn.items if item.content.get("role") not in SYSTEM_ROLES), None)
-    return first is None or not _is_result(first)
+    for item in turn.items:
+        role = item.content.get("role")
+        if role not in SYSTEM_ROLES:
+            return role not in _RESULT_ROLES and not _is_output(item.content)
+    return True
 
 
 def joined(older: Sequence[Turn], newer: Sequence[Turn]) -> list[Turn]:
@@ -122,6 +121,9 @@ def joined(older: Sequence[Turn], newer: Sequence[Turn]) -> list[Turn]:
     number, tokens = older[-1].number, older[-1].tokens_before + older[-1].tokens
     moved = [turn._replace(number=turn.number - number, tokens_before=turn.tokens_before - tokens) for turn in older]
     return [*moved, *newer]
+
+
+_number, _tokens_before = attrgetter("number"), attrgetter("tokens_before")
 
 
 class _Bounds(NamedTuple):
@@ -166,8 +168,7 @@ def _token_block(limit: int) -> int:
 
 def _clean_from(turns: Sequence[Turn], bounds: _Bounds) -> int:
     """Index of the first turn within bounds that a cut can begin with; behind the last one for none."""
-    start = bisect_left(turns, bounds.number, key=lambda turn: turn.number)
-    start = bisect_left(turns, bounds.tokens, lo=start, key=lambda turn: turn.tokens_before)
+    start = max(bisect_left(turns, bounds.number, key=_number), bisect_left(turns, bounds.tokens, key=_tokens_before))
     return next((at for at in range(start, len(turns)) if _can_begin(turns[at])), len(turns))
 
 
@@ -180,9 +181,9 @@ def _can_begin(turn: Turn) -> bool:
     return bool(turn.items) and starts_clean(turn)
 
 
-def _is_result(content: dict[str, Any]) -> bool:
+def _is_output(content: dict[str, Any]) -> bool:
     kind = content.get("type")
-    return content.get("role") in _RESULT_ROLES or (isinstance(kind, str) and kind.endswith("_output"))
+    return isinstance(kind, str) and kind.endswith("_output")
 
 
 def _size(given: object, param: str, name: object) -> int | None:

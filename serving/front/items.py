@@ -98,9 +98,9 @@ def stored_ids(item_id: str) -> tuple[str, ...]:
 
 
 def _without_reasoning(message: Content) -> Content:
-    if "reasoning" in message or "reasoning_content" in message:
-        return {name: value for name, value in message.items() if name not in _REASONING}
-    return message
+    if "reasoning" not in message and "reasoning_content" not in message:
+        return message
+    return {name: value for name, value in message.items() if name not in _REASONING}
 
 
 def _contents(turn: Turn, item: Item) -> Iterator[Content]:

@@ -35,9 +35,8 @@ def in_force(turns: Sequence[Turn]) -> Turn | None:
     `turns` are at least the `REPEAT_TURNS` newest ones, or all there are.
     """
     for turn in reversed(turns):
-        head = _head(turn.items)
-        if head:
-            found: Turn = turn._replace(items=head)
+        if _has_head(turn):
+            found: Turn = turn._replace(items=_head(turn.items))
             return found
     return None
 
@@ -69,7 +68,7 @@ def compose(
     if summary is not None:
         messages = _with_summary(messages, summary, form)
     for turn in turns:
-        messages.extend(say(_without_head(turn)))
+        messages += say(_without_head(turn) if _has_head(turn) else turn)
     messages.extend(rest)
     return messages
 
@@ -84,8 +83,11 @@ def _with_summary(system: list[Content], summary: Summary, form: Format) -> list
 
 
 def _without_head(turn: Turn) -> Turn:
-    head = _head(turn.items)
-    return turn._replace(items=turn.items[len(head) :]) if head else turn
+    return turn._replace(items=turn.items[len(_head(turn.items)) :])
+
+
+def _has_head(turn: Turn) -> bool:
+    return bool(turn.items) and turn.items[0].content.get("role") in SYSTEM_ROLES
 
 
 def _head(given: tuple[Item, ...]) -> tuple[Item, ...]:
