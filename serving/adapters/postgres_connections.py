@@ -21,8 +21,14 @@ _REST_SECONDS = 240
 _ATTEMPTS = 5
 
 # An acknowledged write is on the disk whatever the database's own default is, and the server gives up when we have.
+# Each statement has one good plan, by an index; one made while a table was small must not stay when it has grown.
 _GREETING = """
 SELECT set_config('statement_timeout', $1, false),
+    set_config('plan_cache_mode', 'force_generic_plan', false),
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false),
+    set_config('jit', 'off', false),
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END,
     CASE WHEN current_setting('application_name') = '' THEN set_config('application_name', 'tidegate', false) END
 """

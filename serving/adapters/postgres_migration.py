@@ -11,6 +11,8 @@ from serving.errors import SettingsError
 _LOCK = 0x7469_6465_6761_7465
 # For one step on large tables, and for others who are at it.
 _PATIENCE = "10min"
+# Not to_regclass: within a transaction that may answer from before the lock.
+_HAS_STEPS = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'tidegate' AND tablename = 'schema_steps')"
 
 
 async def migrate(connection: Any, steps: tuple[Step, ...] = STEPS) -> bool:
@@ -39,7 +41,7 @@ async def migrate(connection: Any, steps: tuple[Step, ...] = STEPS) -> bool:
 
 
 async def _applied(connection: Any, steps: tuple[Step, ...]) -> int:
-    if await connection.fetchval("SELECT to_regclass('tidegate.schema_steps') IS NULL"):
+    if not await connection.fetchval(_HAS_STEPS):
         return 0
     names = [row["name"] for row in await connection.fetch("SELECT name FROM tidegate.schema_steps ORDER BY number")]
     if names != [step.name for step in steps[: len(names)]]:

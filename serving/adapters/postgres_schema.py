@@ -15,6 +15,9 @@ class Step(NamedTuple):
     sql: str
 
 
+# While a table is small or has no statistics the planner cannot tell apart two indexes that a lookup could use, and may
+# keep the wrong one. So ids lead in the index that finds them, and an index for lists or for the purge has a condition
+# that only these have.
 _SESSIONS = """
 CREATE TABLE tidegate.sessions (
     tenant text COLLATE "C" NOT NULL,
@@ -31,7 +34,7 @@ CREATE TABLE tidegate.sessions (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX sessions_by_user ON tidegate.sessions (tenant, user_id, id) WHERE user_id IS NOT NULL;
-CREATE INDEX sessions_by_expiry ON tidegate.sessions (expires_at);
+CREATE INDEX sessions_by_expiry ON tidegate.sessions (expires_at) WHERE expires_at > '-Infinity';
 CREATE TABLE tidegate.turns (
     tenant text COLLATE "C" NOT NULL,
     session text COLLATE "C" NOT NULL,
@@ -44,9 +47,9 @@ CREATE TABLE tidegate.turns (
     tokens_before bigint NOT NULL,
     expires_at float8 NOT NULL,
     PRIMARY KEY (tenant, session, number),
-    UNIQUE (tenant, session, id)
+    UNIQUE (id, session, tenant)
 );
-CREATE INDEX turns_by_expiry ON tidegate.turns (expires_at);
+CREATE INDEX turns_by_expiry ON tidegate.turns (expires_at) WHERE expires_at > '-Infinity';
 CREATE TABLE tidegate.items (
     tenant text COLLATE "C" NOT NULL,
     session text COLLATE "C" NOT NULL,
@@ -56,7 +59,7 @@ CREATE TABLE tidegate.items (
     content text NOT NULL,
     PRIMARY KEY (tenant, session, number, position)
 );
-CREATE INDEX items_by_id ON tidegate.items (tenant, session, id)
+CREATE INDEX items_by_id ON tidegate.items (id, session, tenant)
 """
 
 _DOCUMENTS = """
@@ -71,9 +74,9 @@ CREATE TABLE tidegate.documents (
     expires_at float8 NOT NULL,
     PRIMARY KEY (tenant, kind, id)
 );
-CREATE INDEX documents_by_time ON tidegate.documents (tenant, kind, created_at, id);
+CREATE INDEX documents_by_time ON tidegate.documents (tenant, kind, created_at, id) WHERE created_at > '-Infinity';
 CREATE INDEX documents_by_user ON tidegate.documents (tenant, kind, user_id, created_at, id) WHERE user_id IS NOT NULL;
-CREATE INDEX documents_by_expiry ON tidegate.documents (expires_at)
+CREATE INDEX documents_by_expiry ON tidegate.documents (expires_at) WHERE expires_at > '-Infinity'
 """
 
 _END_OF_SESSION = """
@@ -111,7 +114,6 @@ BEGIN
 END $$
 """
 
-# The UPDATE is the whole decision where nobody else writes; what follows finds out why it changed nothing.
 _APPEND = """
 CREATE FUNCTION tidegate.append(
     p_tenant text, p_session text, p_now float8, p_expires_at float8, p_expected int,
@@ -127,48 +129,40 @@ DECLARE
     live boolean;
 BEGIN
     LOOP
-        UPDATE tidegate.sessions s
-        SET version = s.version + 1, tokens = s.tokens + p_tokens, expires_at = p_expires_at
-        WHERE s.tenant = p_tenant AND s.id = p_session AND s.version = p_expected AND s.expires_at > p_now
-            AND NOT EXISTS (
-                SELECT FROM tidegate.turns t WHERE t.tenant = p_tenant AND t.session = p_session AND t.id = p_id)
-        RETURNING s.tokens - p_tokens INTO tokens_so_far;
-        IF FOUND THEN
-            INSERT INTO tidegate.turns
-                (tenant, session, number, id, created_at, format, status, tokens, tokens_before, expires_at)
-            VALUES
-                (p_tenant, p_session, p_expected + 1, p_id, p_created_at, p_format, p_status, p_tokens,
-                 tokens_so_far, p_expires_at);
-            INSERT INTO tidegate.items (tenant, session, number, position, id, content)
-            SELECT p_tenant, p_session, p_expected + 1, i.position, i.id, i.content
-            FROM unnest(p_item_ids, p_contents) WITH ORDINALITY AS i (id, content, position);
-            outcome := 'added';
-            RETURN;
-        END IF;
-        SELECT s.version, s.expires_at > p_now INTO held_version, live
+        SELECT s.version, s.tokens, s.expires_at > p_now INTO held_version, tokens_so_far, live
         FROM tidegate.sessions s WHERE s.tenant = p_tenant AND s.id = p_session FOR UPDATE;
-        IF FOUND AND live THEN
-            IF EXISTS (
-                SELECT FROM tidegate.turns t WHERE t.tenant = p_tenant AND t.session = p_session AND t.id = p_id)
-            THEN
-                outcome := 'there';
-                RETURN;
-            ELSIF held_version <> p_expected THEN
-                outcome := 'conflict';
-                RETURN;
-            END IF;
-        ELSIF NOT p_new THEN
-            outcome := 'gone';
+        EXIT WHEN FOUND AND live;
+        IF NOT p_new OR p_expected <> 0 THEN
+            outcome := CASE WHEN p_new THEN 'conflict' ELSE 'gone' END;
             RETURN;
-        ELSIF p_expected <> 0 THEN
-            outcome := 'conflict';
-            RETURN;
-        ELSE
-            PERFORM tidegate.create_session(
-                p_tenant, p_session, p_now, p_expires_at, p_session_created_at,
-                p_user, p_metadata, p_history, p_parent, p_parent_number);
         END IF;
+        PERFORM tidegate.create_session(
+            p_tenant, p_session, p_now, p_expires_at, p_session_created_at,
+            p_user, p_metadata, p_history, p_parent, p_parent_number);
     END LOOP;
+    IF held_version <> p_expected THEN
+        outcome := CASE WHEN EXISTS (
+            SELECT FROM tidegate.turns t WHERE t.tenant = p_tenant AND t.session = p_session AND t.id = p_id
+        ) THEN 'there' ELSE 'conflict' END;
+        RETURN;
+    END IF;
+    INSERT INTO tidegate.turns
+        (tenant, session, number, id, created_at, format, status, tokens, tokens_before, expires_at)
+    VALUES
+        (p_tenant, p_session, p_expected + 1, p_id, p_created_at, p_format, p_status, p_tokens,
+         tokens_so_far, p_expires_at)
+    ON CONFLICT (id, session, tenant) DO NOTHING;
+    IF NOT FOUND THEN
+        outcome := 'there';
+        RETURN;
+    END IF;
+    INSERT INTO tidegate.items (tenant, session, number, position, id, content)
+    SELECT p_tenant, p_session, p_expected + 1, i.position, i.id, i.content
+    FROM unnest(p_item_ids, p_contents) WITH ORDINALITY AS i (id, content, position);
+    UPDATE tidegate.sessions s
+    SET version = p_expected + 1, tokens = tokens_so_far + p_tokens, expires_at = p_expires_at
+    WHERE s.tenant = p_tenant AND s.id = p_session;
+    outcome := 'added';
 END $$
 """
 

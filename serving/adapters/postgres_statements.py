@@ -1,6 +1,6 @@
 """The statements of the PostgreSQL store, each one round trip and one transaction; who calls them it does not know.
 
-Wherever they occur, $1 is the tenant, $2 the session, kind or user's list, and $3 now in seconds since the epoch.
+Unless said otherwise $1 is the tenant, $2 the session or the kind, and $3 now in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -74,30 +74,27 @@ WITH gone AS (DELETE FROM tidegate.documents WHERE tenant = $1 AND kind = $2 AND
 SELECT 1 FROM gone WHERE expires_at > $3
 """
 
-# Turns before their session: one whose row is gone must not be found by a later session of its id.
-PURGE = """
-WITH old_turns AS (
-    SELECT tenant, session, number FROM tidegate.turns
-    WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
-), turns AS (
-    DELETE FROM tidegate.turns t USING old_turns o
-    WHERE t.tenant = o.tenant AND t.session = o.session AND t.number = o.number RETURNING o.*
+_OLD = "WHERE expires_at <= $1 AND expires_at > '-Infinity' ORDER BY expires_at LIMIT 500"
+
+
+def _old(table: str) -> str:
+    return f"ctid = ANY (ARRAY (SELECT ctid FROM tidegate.{table} {_OLD} FOR UPDATE SKIP LOCKED))"
+
+
+# $1 is now. A bounded share, small enough for the time of one call. A session goes after its turns: a later one of its
+# id must not find them.
+PURGE = f"""
+WITH turns AS (
+    DELETE FROM tidegate.turns WHERE {_old("turns")} RETURNING tenant, session, number
 ), items AS (
     DELETE FROM tidegate.items i USING turns t
     WHERE i.tenant = t.tenant AND i.session = t.session AND i.number = t.number
-), old_sessions AS (
-    SELECT tenant, id FROM tidegate.sessions s
-    WHERE expires_at <= $1
-        AND NOT EXISTS (SELECT FROM tidegate.turns t WHERE t.tenant = s.tenant AND t.session = s.id)
-    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), sessions AS (
-    DELETE FROM tidegate.sessions s USING old_sessions o WHERE s.tenant = o.tenant AND s.id = o.id RETURNING 1
-), old_documents AS (
-    SELECT tenant, kind, id FROM tidegate.documents
-    WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    DELETE FROM tidegate.sessions s WHERE {_old("sessions")}
+        AND NOT EXISTS (SELECT FROM tidegate.turns t WHERE t.tenant = s.tenant AND t.session = s.id)
+    RETURNING 1
 ), documents AS (
-    DELETE FROM tidegate.documents d USING old_documents o
-    WHERE d.tenant = o.tenant AND d.kind = o.kind AND d.id = o.id RETURNING 1
+    DELETE FROM tidegate.documents WHERE {_old("documents")} RETURNING 1
 )
 SELECT (SELECT count(*) FROM turns) + (SELECT count(*) FROM sessions) + (SELECT count(*) FROM documents) AS purged
 """
@@ -137,7 +134,7 @@ ORDER BY s.id LIMIT $4
 
 def documents(order: Order, *, of_user: bool, after: bool) -> str:
     """$4: how many; then the user; then created_at and id of the one before."""
-    user = "AND user_id = $5" if of_user else ""
+    user = "AND user_id = $5" if of_user else "AND created_at > '-Infinity'"
     first = 6 if of_user else 5
     cursor = f"AND (created_at, id) {'>' if order == 'asc' else '<'} (${first}, ${first + 1})" if after else ""
     return f"""

@@ -1,9 +1,9 @@
 """The durable store in a PostgreSQL database; what its tables look like and how connections are kept it does not know.
 
-Each call is one round trip; an append that finds its turn there already is two. Parameters of the URL are those of
-asyncpg: `sslmode` and its kin, `target_session_attrs`, `host` for several hosts; any other is a setting of the server.
-`PGPASSWORD` and `~/.pgpass` give the password where the URL has none. Statements are prepared once per connection, so
-a pgbouncer in between pools sessions, or is one of 1.21 or later with `max_prepared_statements` above 0.
+Each call is one round trip; an append that finds its turn there already is two. Parameters of the URL are asyncpg's:
+`sslmode` and its kin, `target_session_attrs`, `host` for several hosts. `PGPASSWORD` or `~/.pgpass` gives a password
+that the URL lacks. Statements are prepared once per connection, which asyncpg has no URL parameter to change: a
+pgbouncer in between pools sessions, or is one of 1.21 or later with `max_prepared_statements` above 0.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from serving.settings import StateSettings
 
 _DAY_SECONDS = 86400
 _INIT_TIMEOUT_SECONDS = 10
-# What one purge deletes of each kind; small enough for the time of one call.
-_SHARE = 500
 _NO_SESSION = (None,) * 6
 _LAST = 2**31 - 1
 
@@ -144,7 +142,7 @@ class PostgresStore:
         return [rows.document(tenant, kind, row) for row in found]
 
     async def purge(self) -> int:
-        (row,) = await self._fetch(sql.PURGE, self._now(), _SHARE)
+        (row,) = await self._fetch(sql.PURGE, self._now())
         return int(row["purged"])
 
     async def close(self) -> None:
