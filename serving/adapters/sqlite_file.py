@@ -5,7 +5,6 @@ A file's steps are named in its table `schema_steps`; a step is never changed on
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from pathlib import Path
@@ -124,10 +123,8 @@ def _make(path: str) -> None:
     """An empty file that only its owner reads, unless there is one; SQLite would let everybody read it."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Never opened when it is there: closing it again would end the locks of this process's other connections.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
+        # This opens no file that is there: closing it would end the locks of this process's other connections.
+        Path(path).touch(mode=0o600)
     except OSError as error:
         raise SettingsError(_KEY, f"cannot write {path}: {error.strerror}") from None
 
