@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
 
 @pytest.fixture
 def url(server: PostgresServer) -> str:
-    return server.fresh()
+    return server.bare()
 
 
 @pytest.fixture
@@ -187,6 +187,7 @@ async def test_a_server_that_takes_few_connections_serves_all_calls_by_these(
 ) -> None:
     database = url.rpartition("/")[2]
     server.sql(f"CREATE ROLE few LOGIN PASSWORD '{server.password}' CONNECTION LIMIT 2")
+    await PostgresStore.create_schema(url)
     server.sql("GRANT ALL ON SCHEMA tidegate TO few; GRANT ALL ON ALL TABLES IN SCHEMA tidegate TO few", database)
     store = await open_store(server.url(database, user="few"))
     keys = [Key(KEY.tenant, f"s{number}") for number in range(40)]

@@ -80,7 +80,7 @@ async def test_the_schema_is_made_once(server: PostgresServer) -> None:
 
 
 async def test_missing_steps_are_made_up_for_and_what_is_there_stays(server: PostgresServer) -> None:
-    url = server.fresh()
+    url = server.bare()
     store = await opened(url)
     stored = await filled(store, 2)
     later = Step("later", "ALTER TABLE tidegate.turns ADD COLUMN later int")
@@ -100,7 +100,7 @@ async def test_a_step_that_fails_leaves_nothing_of_those_before_it(server: Postg
 
 
 async def test_a_newer_schema_is_refused(server: PostgresServer) -> None:
-    url = server.fresh()
+    url = server.bare()
     await migrated(url, (*STEPS, Step("from the future", "SELECT 1")))
 
     message = await refusal(url, server)
@@ -110,7 +110,8 @@ async def test_a_newer_schema_is_refused(server: PostgresServer) -> None:
 async def test_a_role_without_rights_over_the_schema_can_use_one_that_is_there_but_make_none(
     server: PostgresServer,
 ) -> None:
-    made, bare = server.fresh(), server.bare()
+    made, bare = server.bare(), server.bare()
+    await PostgresStore.create_schema(made)
     server.sql(f"CREATE ROLE plain LOGIN PASSWORD '{server.password}'")
     server.sql(
         "GRANT USAGE ON SCHEMA tidegate TO plain;"
@@ -145,7 +146,7 @@ async def test_a_database_that_cannot_hold_every_character_is_refused(server: Po
 
 
 async def test_what_is_acknowledged_is_on_the_disk_whatever_the_database_prefers(server: PostgresServer) -> None:
-    url = server.fresh()
+    url = server.bare()
     server.sql(f"ALTER DATABASE {database_of(url)} SET synchronous_commit = off")
     connection = await connect(url, 20)
 
