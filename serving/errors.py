@@ -174,6 +174,11 @@ class EngineRefused(InvalidRequest):
         super().__init__(message, param=param, code=code)
         self.status = status
 
+    @property
+    def is_too_long(self) -> bool:
+        """The prompt does not fit into the model's context: OpenAI's code for it, or vLLM's words."""
+        return self.code == "context_length_exceeded" or "maximum context length" in self.message
+
 
 class EngineFailed(RequestError):
     status = 502

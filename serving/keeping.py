@@ -15,10 +15,13 @@ from serving.adapters.redis_state import RedisState
 from serving.adapters.stores import default_store_url, open_store
 from serving.errors import StoreDown
 from serving.front import history
+from serving.front.asking import Asking
+from serving.front.attempt import Attempts
 from serving.front.commit import Commits
 from serving.front.eager import Run
-from serving.front.ids import Mint
+from serving.front.fitting import Fitting
 from serving.front.idempotency import Idempotency
+from serving.front.ids import Mint
 from serving.front.kept import Keeping
 from serving.front.lease import Leases
 from serving.front.route import Fleet
@@ -26,6 +29,7 @@ from serving.front.running import Running
 from serving.front.session import Sessions
 from serving.front.state import State
 from serving.front.stores import DurableStore, HotStore
+from serving.front.summaries import Summaries
 from serving.front.token_ratio import TokenRatio
 from serving.settings import FrontSettings
 
@@ -43,6 +47,7 @@ class KeptState:
         self._store = store
         self._redis = redis
         self._mint = mint
+        self._summaries: Summaries | None = None
         self._spawned: set[asyncio.Task[None]] = set()
         self.running = running
         self._hot: HotStore = redis.hot if redis is not None else NoHotStore()
@@ -65,7 +70,7 @@ class KeptState:
         """None without Redis."""
         return self._redis.is_up if self._redis is not None else None
 
-    def keeping(self, fleet: Fleet, clock: Callable[[], float]) -> Keeping:
+    def keeping(self, fleet: Fleet, attempts: Attempts, clock: Callable[[], float]) -> Keeping:
         """What the flow keeps with."""
         settings = self._settings
         commits = Commits(self._store, self._hot, self._spawn)
@@ -74,17 +79,19 @@ class KeptState:
             hot=self._hot,
             mint=self._mint,
             now=time.time,
-            context_length=fleet.context_length,
-            default=history.from_settings(settings.state.history),
+            fitting=Fitting(
+                fleet.context_length, history.from_settings(settings.state.history), TokenRatio(), self._mint
+            ),
             hot_turns=settings.state.hot_turns,
-            ratio=TokenRatio(),
         )
+        asking = Asking(fleet, attempts, self._mint)
+        self._summaries = Summaries(asking, self._store, sessions.ending_at, time.time)
         leases = Leases(self._store, settings.state.lease_seconds, time.time)
         remembered = Idempotency(
             commits, leases, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds
         )
         streams = self._redis.streams if self._redis is not None else None
-        return Keeping(sessions, commits, remembered, leases, self.running, streams, time.time, clock)
+        return Keeping(sessions, commits, remembered, self._summaries, leases, self.running, streams, time.time, clock)
 
     def state(self) -> State:
         """What the cold routes read and change."""
@@ -116,10 +123,11 @@ class KeptState:
         while True:
             await asyncio.sleep(_PURGE_SECONDS)
             with contextlib.suppress(StoreDown):
-                while await self._store.purge():
-                    await asyncio.sleep(1)
+                await self._store.purge()
 
     async def close(self) -> None:
+        if self._summaries is not None:
+            await self._summaries.close()
         if self._redis is not None:
             await self._redis.close()
         await self._store.close()

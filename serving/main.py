@@ -113,12 +113,13 @@ class Front:
 
     def _steps(self, auth: Auth, pool: EnginePool, state: KeptState) -> flow.Steps:
         retry = self._settings.retry
+        attempts = Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry.attempts)
         return flow.Steps(
             auth=auth,
             budget=Budget(_clock),
             fleet=self._fleet,
-            attempts=Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry.attempts),
-            keeping=state.keeping(self._fleet, _clock),
+            attempts=attempts,
+            keeping=state.keeping(self._fleet, attempts, _clock),
             ledger=Ledger(self._metrics, self._lines, _clock, time.time),
             limits=self._settings.limits,
             clock=_clock,

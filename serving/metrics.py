@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 TTFT_EDGES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 TPOT_EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
+COMMIT_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DURATION_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 Labels = tuple[str, ...]
@@ -74,6 +75,13 @@ class FrontMetrics(Collector):
         self.tokens = Counts("tidegate_tokens", "Tokens of ended requests.", ("model", "kind"))
         self.attempts = Counts("tidegate_engine_attempts", "Attempts at engines.", ("engine", "outcome"))
         self.cancellations = Counts("tidegate_cancellations", "Requests whose client left.", ("phase",))
+        self.histories = Counts("tidegate_histories_read", "Histories of sessions read for a turn.", ("source",))
+        self.commit = Spread(
+            "tidegate_turn_commit_seconds",
+            "How long the end of an answer waited for the durable store.",
+            (),
+            COMMIT_EDGES,
+        )
         self.ttft = Spread(
             "tidegate_time_to_first_token_seconds",
             "From a request's arrival at the front to its first event, streams only.",
@@ -91,9 +99,9 @@ class FrontMetrics(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
-        for family in (self.requests, self.tokens, self.attempts, self.cancellations):
+        for family in (self.requests, self.tokens, self.attempts, self.cancellations, self.histories):
             yield family.family()
-        for spread in (self.ttft, self.tpot, self.duration):
+        for spread in (self.ttft, self.tpot, self.duration, self.commit):
             yield spread.family()
         yield from self._gauges()
 

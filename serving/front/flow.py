@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from serving.errors import InternalError, RequestError, ShuttingDown
+from serving.errors import EngineRefused, InternalError, RequestError, ShuttingDown
 from serving.front import wire
 from serving.front.attempt import Attempts
 from serving.front.auth import Auth, Caller, authorise
@@ -91,9 +91,16 @@ async def _generate_kept(steps: Steps, entry: Entry, admitted: Admitted, client:
     entry.session_at = steps.clock()
     if kept is None:
         return
+    entry.history_source = kept.source
     async with kept:
         await kept.start(reservation.headers)
-        await _generate(steps, entry, admitted._replace(request=kept.request), kept.keeper)
+        while True:
+            try:
+                await _generate(steps, entry, admitted._replace(request=kept.request), kept.keeper)
+                break
+            except EngineRefused as refused:
+                if not kept.shorten(refused):
+                    raise
         if entry.outcome is not None:
             entry.commit_seconds = await kept.commit(entry.outcome())
 

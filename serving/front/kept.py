@@ -15,10 +15,11 @@ from typing import Protocol
 
 import orjson
 
-from serving.errors import Cancelled, ClientLeft, RequestError, StoreDown, VersionConflict
+from serving.errors import Cancelled, ClientLeft, EngineRefused, RequestError, StoreDown, VersionConflict
 from serving.front import commit, stored
 from serving.front.auth import Caller
 from serving.front.commit import Commit, Commits
+from serving.front.conversation import Conversation
 from serving.front.dialect import Keeps
 from serving.front.events import Usage
 from serving.front.idempotency import Claim, Idempotency, Remembered
@@ -28,8 +29,9 @@ from serving.front.lease import Lease, Leases
 from serving.front.records import Key, Status
 from serving.front.relay import Outcome
 from serving.front.running import Running
-from serving.front.session import Conversation, Sessions
+from serving.front.session import Sessions
 from serving.front.stores import StreamLog, StreamWriter
+from serving.front.summaries import Summaries
 from serving.front.wire import GenerationRequest
 
 _log = logging.getLogger("tidegate.front")
@@ -62,6 +64,7 @@ class Keeping:
     sessions: Sessions
     commits: Commits
     idempotency: Idempotency
+    summaries: Summaries
     leases: Leases
     running: Running
     streams: StreamLog | None
@@ -118,6 +121,19 @@ class Kept:
             client.outlives_client = True
             self._keeping.running.add(self._name, client)
 
+    @property
+    def source(self) -> str:
+        """The store that had the history."""
+        return self._conversation.source
+
+    def shorten(self, refused: EngineRefused) -> bool:
+        """Send less history, where an engine found the prompt too long; False when that is not it."""
+        shorter = self._keeping.sessions.fitting.shorter(self._conversation) if refused.is_too_long else None
+        if shorter is None:
+            return False
+        self._conversation, self.request = shorter, shorter.request
+        return True
+
     async def commit(self, outcome: Outcome) -> float | None:
         """Write the turn and let the answer's end go; the seconds that the client waited for the store.
 
@@ -129,9 +145,13 @@ class Kept:
         due = await self._due("complete", outcome.usage)
         if self._claim is not None:
             await self._claim.answered(Remembered(self.keeper.whole(), self.request.stream), due)
-        await keeping.commits.apply(due)
+        turn = await keeping.commits.apply(due)
         self._committed = True
         waited = keeping.clock() - began
+        if turn is not None and (job := keeping.sessions.fitting.summary_due(self._conversation, turn)) is not None:
+            keeping.summaries.want(job)
+        if outcome.usage is not None:
+            keeping.sessions.fitting.learn(self._conversation, outcome.usage)
         self.keeper.release()
         if self._claim is not None:
             keeping.commits.spawn(self._claim.done())

@@ -29,6 +29,7 @@ class Entry:
     error: RequestError | None = None
     # How long the end of the answer waited for the durable store.
     commit_seconds: float | None = None
+    history_source = "none"
     # When each step ended, monotonic seconds.
     auth_at = 0.0
     request_at = 0.0
@@ -93,6 +94,10 @@ class Ledger:
         status, result = (str(error.status), error.code or error.type) if error else ("200", "ok")
         metrics.requests.values[route, model, status, result] += 1
         metrics.duration.observe(ended_at - arrived.at, (route, model))
+        if entry.history_source != "none":
+            metrics.histories.values[(entry.history_source,)] += 1
+        if entry.commit_seconds is not None:
+            metrics.commit.observe(entry.commit_seconds, ())
         for attempt in entry.attempt_outcomes:
             metrics.attempts.values[attempt] += 1
         if outcome is not None and outcome.error is not None and entry.endpoint is not None:
@@ -137,6 +142,7 @@ class Ledger:
             "cached_tokens": usage.cached_tokens if usage else None,
             "output_tokens": outcome.output_tokens if outcome else None,
             "session": request.keep.session if request and request.keep else None,
+            "history": entry.history_source,
             "commit_seconds": _rounded(entry.commit_seconds) if entry.commit_seconds is not None else None,
             "steps_seconds": _durations(entry),
         }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
 from serving.errors import Cancelled, EngineTimeout, RequestError, ShuttingDown
 from serving.front.records import Key
 
-_POLL_SECONDS = 0.05
 _WRITE_SECONDS = 2.0
 
 
@@ -34,6 +34,7 @@ class Running:
         self._clock = clock
         self._total = total_seconds
         self._known: dict[Key, Stoppable] = {}
+        self._emptied: asyncio.Event | None = None
 
     @property
     def alone(self) -> int:
@@ -44,6 +45,8 @@ class Running:
 
     def remove(self, key: Key) -> None:
         self._known.pop(key, None)
+        if not self._known and self._emptied is not None:
+            self._emptied.set()
 
     def cancel(self, key: Key) -> None:
         """No effect where it does not run here."""
@@ -64,6 +67,8 @@ class Running:
         await self._empty(_WRITE_SECONDS)
 
     async def _empty(self, within_seconds: float) -> None:
-        deadline = self._clock() + within_seconds
-        while self._known and self._clock() < deadline:
-            await asyncio.sleep(_POLL_SECONDS)
+        if not self._known:
+            return
+        self._emptied = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._emptied.wait(), within_seconds)

@@ -8,9 +8,9 @@ from typing import Any
 from serving.errors import RequestError
 from serving.front import items
 from serving.front.commit import Commit
+from serving.front.conversation import Conversation
 from serving.front.events import Usage
 from serving.front.records import Document, Key, Turn
-from serving.front.session import Conversation
 from serving.front.transcript import Answer
 
 _ID = re.compile(rb'"id":\s*"([^"\\]{1,200})"')

@@ -25,7 +25,7 @@ _MOST_REMEMBERED = 10_000
 class Engine(Protocol):
     """Answers one chat request that is not streamed."""
 
-    async def ask(self, model: str, body: dict[str, Any]) -> bytes:
+    async def ask(self, model: str, body: dict[str, Any], cache_salt: str) -> bytes:
         """The engine's whole answer. Raises `UpstreamError` or `RequestError`."""
 
 
@@ -51,7 +51,7 @@ class Job(NamedTuple):
     through: int
     room: int
     system: Turn | None = None
-    cache_salt: str | None = None
+    cache_salt: str = ""
     user: str | None = None
 
 
@@ -139,10 +139,8 @@ class Summaries:
             await self._keep(job, text, turns[-1], found)
 
     async def _ask(self, job: Job, body: dict[str, Any]) -> str:
-        if job.cache_salt is not None:
-            body["cache_salt"] = job.cache_salt
         async with asyncio.timeout(self.policy.timeout_seconds):
-            return summary.read(await self.engine.ask(job.model, body))
+            return summary.read(await self.engine.ask(job.model, body, job.cache_salt))
 
     async def _keep(self, job: Job, text: str, last: Turn, found: Document | None) -> None:
         tokens = items.tokens_of({"role": "system", "content": text})
