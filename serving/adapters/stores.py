@@ -94,9 +94,12 @@ def parse(url: str) -> Target:
     """What a URL names. Raises `SettingsError`; no message repeats a part of a URL that may be a password."""
     try:
         parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise SettingsError(_KEY, f"is not a URL; it must be {_FORMS}") from None
+    query = dict(pairs)
+    if len(query) < len(pairs):
+        raise SettingsError(_KEY, "has a parameter twice")
     if parts.fragment:
         raise SettingsError(_KEY, "has a '#'; write it as %23")
     if parts.scheme == "sqlite":
