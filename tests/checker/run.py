@@ -20,7 +20,12 @@ from tests.support.state_world import PATIENCE_SECONDS, TEAMS, StateWorld
 
 # With everything healed, new turns succeed within this.
 _RECOVERY_SECONDS = 5.0
-SETTINGS = {"front.state.store_timeout_seconds": 1, "front.engine_poll_seconds": 1}
+# A lease shorter than the longest pause of a front: it may come back when another has taken over.
+SETTINGS = {
+    "front.state.store_timeout_seconds": 1,
+    "front.state.lease_seconds": 2,
+    "front.engine_poll_seconds": 1,
+}
 
 
 @dataclass(frozen=True)
