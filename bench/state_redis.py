@@ -163,7 +163,10 @@ async def _load(side: str, operation: Operation, *, eager: bool) -> Figures:
         ends[worker].set()
 
     loop = asyncio.get_running_loop()
-    running: list[Any] = [Run(work(n), loop) if eager else loop.create_task(work(n)) for n in range(IN_FLIGHT)]
+    # A flow that starts inside a Task waits as a Task.
+    running: list[Any] = [
+        loop.call_soon(Run, work(n), loop) if eager else loop.create_task(work(n)) for n in range(IN_FLIGHT)
+    ]
     for end in ends:
         await end
     del running

@@ -6,6 +6,8 @@ import orjson
 
 from serving.front.records import Item, Key, Session, Turn
 
+_TURN_FIELDS = len(Turn._fields)
+
 
 def encode_turn(turn: Turn) -> bytes:
     """Raises `TypeError` where the content is not JSON."""
@@ -19,6 +21,8 @@ def decode_turns(blobs: list[bytes]) -> tuple[Turn, ...]:
     """Raises `TypeError` or `ValueError` where they are not what `encode_turn` wrote."""
     new, rows = tuple.__new__, orjson.loads(b"[%b]" % b",".join(blobs))
     for row in rows:
+        if len(row) != _TURN_FIELDS:
+            raise ValueError("not a turn")
         row[3] = tuple([new(Item, item) for item in row[3]])
     return tuple([new(Turn, row) for row in rows])
 
