@@ -165,6 +165,20 @@ def test_a_room_that_depends_on_the_new_message_never_brings_dropped_turns_back(
     assert changes(first) <= 2 * size(turns) / 256 + 2
 
 
+@pytest.mark.parametrize(("strategy", "room"), [(FULL, 500), (Strategy("window", tokens=500), LARGE)])
+def test_a_bound_of_500_tokens_moves_by_128(strategy: Strategy, room: int) -> None:
+    first = firsts(plain(200, 10), strategy, room)
+    assert changes(first) == 2000 // 128 - 3
+    assert size(history.cut(plain(200, 10), strategy, room)) > 500 - 128 - 10
+
+
+def test_turns_that_cost_nothing_are_not_missed_where_the_cut_begins() -> None:
+    turns = session((PLAIN, 10), (PLAIN, 118), (PLAIN, 0), (PLAIN, 0), (PLAIN, 500))
+    assert numbers(history.cut(turns, FULL, 500)) == [3, 4, 5]
+    assert history.misses_older(turns[3:], FULL, 500)
+    assert not history.misses_older(turns[1:], FULL, 500)
+
+
 def test_a_window_of_twenty_keeps_eleven_to_twenty() -> None:
     sent = [len(history.cut(plain(count), Strategy("window", turns=20), LARGE)) for count in range(1, 100)]
     assert max(sent) == 20

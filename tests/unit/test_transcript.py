@@ -91,6 +91,13 @@ def test_a_response_at_its_output_bound_is_an_answer_that_ended() -> None:
     assert transcript.read(RESPONSE, body, stream=True).status == "complete"
 
 
+def test_the_name_of_the_last_event_inside_another_is_no_end() -> None:
+    body = response(Answer("r", "m", ["a"])).replace(b'"tools":[]', b'"tools":[],"metadata":{"a":"response.completed"}')
+    assert transcript.read(RESPONSE, body, stream=True).items[0]["content"][0]["text"] == "a"
+    answer = transcript.read(RESPONSE, body[: body.rindex(b"event: response.completed")], stream=True)
+    assert (answer.status, answer.items[0]["status"]) == ("incomplete", "completed")
+
+
 def test_a_response_that_failed_keeps_what_was_said_before() -> None:
     whole = response().decode()
     failed = named("response.failed", {"type": "response.failed", "response": {"id": "r", "status": "failed"}})
@@ -177,6 +184,13 @@ def test_chunks_that_say_more_than_the_one_before_are_read_whole() -> None:
     body = first + second + chunk({"content": "d"}) + chunk({"content": ""}, "stop")
     (message,) = transcript.read(CHAT, body, stream=True).items
     assert (message["content"], message["reasoning"]) == ("abd", "c")
+
+
+def test_fields_after_the_text_that_differ_are_read_whole() -> None:
+    chunks = [chunk({"content": word}, extra={"a": word}, more=word) for word in "abc"]
+    answer = transcript.read(CHAT, b"".join([*chunks, chunk({}, "stop")]), stream=True)
+    assert answer.items[0]["content"] == "abc"
+    assert answer.object["choices"][0]["more"] == "c"
 
 
 def test_an_engine_that_dies_in_the_middle_leaves_an_incomplete_answer() -> None:
