@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,6 +41,26 @@ def test_the_same_text_under_two_keys_is_two_turns(state_world: MakeStateWorld) 
     third = witness.understand(world.say(0, "s1", witness.say("red/s1/t2")).text)
     assert third is not None
     assert [pair.marker for pair in third.seen] == [MARKER, MARKER]
+
+
+def test_a_front_that_comes_back_late_does_not_undo_what_another_answered_in_its_place(
+    state_world: MakeStateWorld,
+) -> None:
+    world = state_world()
+    world.engine.next(Script(fault="hang", at=0))
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(ask, world, 0)
+        hung = world.engine.wait_for(1)
+        heard = listen(world)
+        world.fronts[0].signal(signal.SIGSTOP)
+        answer = eventually(lambda: (said := ask(world, 1)).outcome == "acked" and said, within=20, what="an answer")
+        world.fronts[0].signal(signal.SIGCONT)
+        hung.release()
+        assert first.result().outcome != "silent"
+    time.sleep(1)
+    assert ask(world, 1) == answer
+    assert ask(world, 0) == answer
+    assert heard.generations[MARKER] == 1
 
 
 @pytest.mark.timeout(90)
