@@ -168,7 +168,6 @@ class Connections:
             self._count -= 1
         else:
             self._offer(task.result())
-            self._open_more()
         # Whoever holds a connection gives it on; where nobody does, there is nothing to wait for.
         while error is not None and self._waiting and not self._count:
             _fail(self._waiting.popleft(), failures.down(error))

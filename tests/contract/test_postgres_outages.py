@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
+from serving.adapters.postgres_connections import Connections
 from serving.adapters.postgres_store import PostgresStore
 from serving.errors import StoreDown
 from serving.front.records import Key, Session, Turn
@@ -134,17 +135,68 @@ async def test_a_silent_server_is_down_in_time_and_its_connections_are_not_used_
 
 
 async def test_connections_that_lead_nowhere_cost_one_time_out_and_no_more(
+    server: PostgresServer, url: str, store: PostgresStore
+) -> None:
+    await filled(store, 1)
+    await calls_on_every_connection(store)
+    with server.frozen_connections(url):
+        await is_soon_down(store.open(KEY, 1))
+
+        assert [await store.open(KEY, 1) is not None for _ in range(CONNECTIONS)] == [True] * CONNECTIONS
+
+
+async def test_a_silent_connection_whose_call_was_cancelled_is_not_used_again(
+    server: PostgresServer, url: str, store: PostgresStore
+) -> None:
+    await filled(store, 1)
+    await calls_on_every_connection(store)
+    with server.frozen_connections(url):
+        calls = [asyncio.ensure_future(store.open(KEY, 1)) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(0.1)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+        assert await store.open(KEY, 1) is not None
+
+
+async def test_a_black_hole_on_the_way_is_down_in_time_and_over_when_it_is_over(
     server: PostgresServer, url: str, open_store: Open
 ) -> None:
     with ChaosProxy(server.address) as proxy:
         store = await open_store(url.replace(f":{server.address[1]}/", f":{proxy.address[1]}/"))
         await filled(store, 1)
-        await calls_on_every_connection(store)
         proxy.switch("black_hole")
-        await is_soon_down(store.open(KEY, 1))
+        await asyncio.gather(*(is_soon_down(store.open(KEY, 1)) for _ in range(3 * CONNECTIONS)))
 
         proxy.switch("pass")
-        assert [await store.open(KEY, 1) is not None for _ in range(2 * CONNECTIONS)] == [True] * 2 * CONNECTIONS
+        await calls_on_every_connection(store)
+
+
+async def test_a_server_that_refuses_is_down_at_once(server: PostgresServer, url: str, open_store: Open) -> None:
+    store = await open_store(url, StateSettings(store_timeout_seconds=60))
+    await asyncio.to_thread(server.stop)
+
+    await asyncio.gather(*(is_soon_down(store.open(KEY, 1)) for _ in range(3 * CONNECTIONS)))
+    await asyncio.to_thread(server.start)
+    await calls_on_every_connection(store)
+
+
+async def test_a_connection_handed_to_a_call_that_is_cancelled_goes_to_the_next(url: str) -> None:
+    connections = Connections(url, SOON_SECONDS, size=1)
+
+    async def first() -> None:
+        await connections.fetch("SELECT pg_sleep(0.1)")
+        second.cancel()
+
+    first_call = asyncio.ensure_future(first())
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(connections.fetch("SELECT 1"))
+    await asyncio.gather(first_call, second, return_exceptions=True)
+
+    assert second.cancelled()
+    assert len(await connections.fetch("SELECT 1")) == 1
+    await connections.close()
 
 
 async def test_cancelled_calls_leave_no_connection_behind(server: PostgresServer, url: str, open_store: Open) -> None:

@@ -140,13 +140,18 @@ class PostgresServer:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """It accepts connections and answers nothing."""
-        pids = self._signal(signal.SIGSTOP)
-        try:
+        with _going_on_afterwards(self._signal(signal.SIGSTOP)):
             yield
-        finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def frozen_connections(self, url: str) -> Iterator[None]:
+        """Those to this database answer nothing, as when a firewall forgot them; new ones work."""
+        found = self.sql(f"SELECT pid FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}'")
+        pids = [int(pid) for pid in found.split()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        with _going_on_afterwards(pids):
+            yield
 
     def _forget_shared_memory(self) -> None:
         """The kernel keeps the segment of a server that was killed; its last line but one in this file names it."""
@@ -221,6 +226,16 @@ class PostgresServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, which)
         return pids
+
+
+@contextlib.contextmanager
+def _going_on_afterwards(pids: list[int]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def _children(parent: int) -> list[int]:
