@@ -88,7 +88,7 @@ class KeptState:
         self._summaries = Summaries(asking, self._store, sessions.ending_at, time.time)
         leases = Leases(self._store, settings.state.lease_seconds, time.time)
         remembered = Idempotency(
-            commits, leases, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds
+            commits, leases, settings.state.idempotency_seconds, settings.timeouts.first_byte_seconds, self._mint
         )
         streams = self._redis.streams if self._redis is not None else None
         return Keeping(sessions, commits, remembered, self._summaries, leases, self.running, streams, time.time, clock)

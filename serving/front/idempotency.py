@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from serving.errors import Conflict, InvalidRequest, StoreDown, VersionConflict
+from serving.errors import Conflict, InvalidRequest, StateUnavailable, StoreDown, VersionConflict
 from serving.front import commit, lease
 from serving.front.commit import Commit, Commits
+from serving.front.ids import Mint
 from serving.front.keep import Keep
 from serving.front.lease import Lease, Leases
 from serving.front.records import Document, Key
@@ -34,10 +35,18 @@ class Claim:
     def __init__(self, held: Lease, commits: Commits) -> None:
         self._lease = held
         self._commits = commits
+        self._is_answered = False
+
+    @property
+    def turn_id(self) -> str:
+        """The same for every replica that works on this key."""
+        turn: str = self._lease.document.body["turn"]
+        return turn
 
     async def answered(self, answer: Remembered, due: Commit) -> None:
         """Remember the answer before its commit. Raises `StateUnavailable`, `Conflict` when the claim was lost."""
         await self._write({"state": "answered", "commit": commit.encode(due), **_encode(answer)})
+        self._is_answered = True
 
     async def done(self) -> None:
         """The commit is applied."""
@@ -49,8 +58,13 @@ class Claim:
         except (StoreDown, VersionConflict):
             return
 
-    async def release(self) -> None:
-        """There is no answer: the next request with this key generates one."""
+    async def release(self, error: BaseException | None) -> None:
+        """There is no answer: the next request with this key generates one.
+
+        An answer whose commit may have been written stays: the next request applies the commit again.
+        """
+        if self._is_answered and isinstance(error, StateUnavailable):
+            return
         document = await self._lease.end()
         try:
             await self._commits.store.delete("idempotency", document.key)
@@ -76,6 +90,7 @@ class Idempotency:
     leases: Leases
     keep_seconds: float
     wait_seconds: float
+    mint: Mint
 
     async def claim(self, tenant: str, keep: Keep, lost: Callable[[], None]) -> Claim | Remembered:
         """Raises `InvalidRequest` for a key that came with another body, `StateUnavailable`, `Conflict`."""
@@ -108,7 +123,8 @@ class Idempotency:
             return _decode(found)
         if found is not None and not lease.is_over(found, now):
             return None
-        body = {"state": "running", "fingerprint": fingerprint, "lease_until": self.leases.until()}
+        turn = found.body["turn"] if found is not None else self.mint("turn")
+        body = {"state": "running", "fingerprint": fingerprint, "turn": turn, "lease_until": self.leases.until()}
         mine = Document(key, "idempotency", body, now, ttl_seconds=self.keep_seconds)
         try:
             stored = await store.put(mine, found.revision if found else 0)

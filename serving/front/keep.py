@@ -66,10 +66,11 @@ def read(state: Mapping[str, Any], headers: Mapping[bytes, bytes], keeps: Keeps,
 
 
 def with_fingerprint(keep: Keep, path: str, body: bytes | bytearray) -> Keep:
-    """The same with the body's hash, where an idempotency key needs it."""
+    """The same with a hash of all that was asked, where an idempotency key needs it."""
     if keep.idempotency_key is None:
         return keep
-    return keep._replace(fingerprint=hashlib.sha256(path.encode() + b"\n" + body).digest())
+    head = f"{path}\n{keep.session or ''}\n{keep.resumable}\n".encode()
+    return keep._replace(fingerprint=hashlib.sha256(head + body).digest())
 
 
 def metadata(given: Any) -> dict[str, str] | None:

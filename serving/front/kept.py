@@ -86,10 +86,11 @@ class Keeping:
                 return None
             claim = found
         try:
-            conversation = await self.sessions.open(caller, request, keep, request_id)
-        except BaseException:
+            turn_id = claim.turn_id if claim is not None else f"turn_{request_id}"
+            conversation = await self.sessions.open(caller, request, turn_id)
+        except BaseException as error:
             if claim is not None:
-                await claim.release()
+                await claim.release(error)
             raise
         return Kept(self, client, conversation, claim, Key(caller.team, conversation.response_id or request_id))
 
@@ -171,7 +172,7 @@ class Kept:
         if self._lease is not None:
             await self._fail_response(error)
         if self._claim is not None:
-            await self._claim.release()
+            await self._claim.release(error)
 
     def _keeper(self, keep: Keep) -> Keeper:
         is_response = self.request.route.keeps is Keeps.RESPONSES

@@ -40,9 +40,9 @@ class Sessions:
     fitting: Fitting
     hot_turns: int
 
-    async def open(self, caller: Caller, request: GenerationRequest, keep: Keep, request_id: str) -> Conversation:
+    async def open(self, caller: Caller, request: GenerationRequest, turn_id: str) -> Conversation:
         """Raises `NotFound`, `InvalidRequest`, `StateUnavailable`."""
-        conversation = self._blank(caller, request, keep, request_id)
+        conversation = self._blank(caller, request, turn_id)
         try:
             past = await self._past(conversation)
             if past is None:
@@ -55,16 +55,14 @@ class Sessions:
         except StoreDown:
             raise unavailable() from None
 
-    def _blank(self, caller: Caller, request: GenerationRequest, keep: Keep, request_id: str) -> Conversation:
+    def _blank(self, caller: Caller, request: GenerationRequest, turn_id: str) -> Conversation:
         is_response = request.route.keeps is Keeps.RESPONSES
-        # The same request again is the same turn.
-        turn_id = f"turn_{keep.fingerprint.hex()}" if keep.idempotency_key else f"turn_{request_id}"
         user = request.body.get("user")
         new = items.from_request(request.route.keeps, request.body, self.mint)
         brought = [item.content for item in new]
         return Conversation(
             tenant=caller.team,
-            keep=keep,
+            keep=request.keep or Keep(),
             request=request,
             format="response" if is_response else "chat",
             turn_id=turn_id,
