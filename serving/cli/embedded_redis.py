@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _SECONDS = 1.0
 _MOST_MEMORY = "256mb"
@@ -56,7 +56,7 @@ def server_binary(environ: Mapping[str, str]) -> str | None:
 def answers(url: str) -> bool:
     """Whether the server of a redis:// URL is ready for commands."""
     parts = urlsplit(url)
-    greeting = f"AUTH {parts.password}\r\n" if parts.password else ""
+    greeting = f'AUTH "{unquote(parts.password)}"\r\n' if parts.password else ""
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 6379), _SECONDS) as connection:
             connection.sendall(f"{greeting}PING\r\nQUIT\r\n".encode())

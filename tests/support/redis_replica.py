@@ -17,8 +17,8 @@ T = TypeVar("T")
 # A slow machine is not a Redis that is away.
 PATIENT = StateSettings(redis_timeout_seconds=10)
 # For the tests in which it is.
-QUICK = StateSettings(redis_timeout_seconds=0.25)
-PATIENT_LEASE_SECONDS, QUICK_LEASE_SECONDS = 30.0, 0.5
+QUICK = StateSettings(redis_timeout_seconds=0.4)
+PATIENT_LEASE_SECONDS, QUICK_LEASE_SECONDS = 30.0, 0.6
 _numbers = itertools.count()
 
 

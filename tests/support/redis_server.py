@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 from serving.cli.embedded_redis import answers, server_binary
 from tests.support.ports import free_port
@@ -17,12 +18,12 @@ from tests.support.waiting import eventually
 class RedisServer:
     """Keeps its port over restarts and its data over none, unless it is told `options` that say otherwise."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, password: str = "") -> None:
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{f':{quote(password)}@' if password else ''}127.0.0.1:{self.port}/0"
         self._folder = folder
-        self._options = options or ("--save", "", "--appendonly", "no")
+        self._options = [*(options or ("--save", "", "--appendonly", "no")), "--requirepass", password]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> RedisServer:
