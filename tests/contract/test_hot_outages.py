@@ -14,7 +14,7 @@ from serving.front.eager import Run
 from serving.front.records import Key, Opened
 from tests.contract.values import session, turn
 from tests.support.ports import free_port
-from tests.support.redis_replica import QUICK, replica, settled, until
+from tests.support.redis_replica import QUICK, QUICK_LEASE_SECONDS, replica, settled, until
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -119,19 +119,18 @@ async def test_a_frozen_server_is_given_up_within_the_time_out_and_copies_from_b
     await copied(there, 5)
 
 
-async def test_a_write_that_was_given_up_while_its_caller_had_left_counts_as_lost(
+async def test_a_write_that_failed_after_its_caller_had_left_counts_as_lost(
     server: RedisServer, pair: tuple[RedisState, RedisState]
 ) -> None:
     here, there = pair
     await copied(here, 2)
-    server.freeze()
+    server.command("CONFIG", "SET", "maxmemory", "1")
     loop = asyncio.get_running_loop()
     flows: list[Run] = []
     loop.call_soon(lambda: flows.append(Run(here.hot.append(KEY, past(3).turns[-1]), loop)))
-    await asyncio.sleep(0.01)
-    flows[0].cancel()
-    await up(here, False)
-    server.thaw()
+    loop.call_soon(lambda: flows[0].cancel())
+    await asyncio.sleep(0.1)
+    server.command("CONFIG", "SET", "maxmemory", "0")
 
     await settled(here.hot)
     await never(there, past(2), 0.5)
@@ -163,6 +162,7 @@ async def test_an_emptied_server_costs_copies_only_and_no_time(
     await copied(here, 2)
     assert await here.hot.open(KEY, "t3") == past(2)
     server.flush()
+    await asyncio.sleep(QUICK_LEASE_SECONDS)
     await here.hot.append(KEY, past(3).turns[-1])
     assert await there.hot.open(KEY, "t4") is None
     await there.hot.fill(past(3), "t4")
@@ -195,13 +195,12 @@ async def test_a_server_that_hangs_up_again_and_again_is_not_hammered(
 ) -> None:
     here, _ = pair
     loop = asyncio.get_running_loop()
-    end, kills = loop.time() + 2, 0
+    end = loop.time() + 3
     while loop.time() < end:
-        kills += here.is_up
         server.command("CLIENT", "KILL", "TYPE", "normal")
         await asyncio.sleep(0.005)
 
-    assert here.counts["reconnects"] < 20
+    assert here.counts["reconnects"] < 15
     await settled(here.hot)
 
 
