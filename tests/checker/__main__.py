@@ -18,11 +18,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--store", choices=list(STORES), default="sqlite")
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--log", type=Path, help="a file for every request, one a line")
     asked = parser.parse_args()
     sys.stdout.write(f"seed {asked.seed}\n")
     with tempfile.TemporaryDirectory() as folder:
         report = run(Path(folder), asked.store, asked.seed, asked.seconds, clients=asked.clients)
     sys.stdout.write(f"{report}\n")
+    if asked.log is not None:
+        asked.log.write_text("".join(f"{request}\n" for request in report.requests), encoding="utf-8")
     return 1 if report.violations else 0
 
 

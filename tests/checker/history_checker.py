@@ -53,7 +53,7 @@ def _session(
         yield from _generations(session, by_marker, generations)
     for reading in readings:
         yield from _membership(reading, by_marker)
-        yield from _acknowledged(reading, acked)
+        yield from _acknowledged(reading, by_marker, acked)
         yield from _order(reading, by_marker, acked)
     yield from _forks(session, acked, readings)
 
@@ -112,7 +112,9 @@ def _is_at_home(session: str, marker: str) -> bool:
     return marker == UNKNOWN or marker.startswith(f"{session}/")
 
 
-def _acknowledged(reading: Reading, acked: Mapping[str, Request]) -> Iterator[Violation]:
+def _acknowledged(
+    reading: Reading, by_marker: Mapping[str, Sequence[Request]], acked: Mapping[str, Request]
+) -> Iterator[Violation]:
     kept = {pair.marker: pair.answer for pair in reading.turns}
     for marker, ack in acked.items():
         if marker not in kept:
@@ -121,7 +123,8 @@ def _acknowledged(reading: Reading, acked: Mapping[str, Request]) -> Iterator[Vi
             continue
         given = witness.generation(ack.text)
         if kept[marker] != given:
-            evidence = f"{ack} was given {given}, {reading.source} has {kept[marker]}"
+            others = "; ".join(str(request) for request in by_marker[marker] if request is not ack)
+            evidence = f"{ack} was given {given}, {reading.source} has {kept[marker]}; other requests: [{others}]"
             yield Violation("altered", reading.session, evidence)
         elif reading.texts is not None and reading.texts.get(marker) != ack.text:
             evidence = f"{ack} was given {ack.text!r}, {reading.source} has {reading.texts.get(marker)!r}"

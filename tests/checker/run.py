@@ -71,7 +71,7 @@ def run(
             engine.decide = witness.decide
         workload = Workload(world, seed, seconds, clients, pace_seconds)
         _under_fire(world, store, workload, planned)
-        violations = [*_recovery(world, workload), *_hung(workload)]
+        violations = [*_recovery(world, workload), *_hung(workload), *_unanswered(workload)]
         readings, late = _read_back(world, workload)
         violations += late + check(workload.requests, readings, witness.generations)
         violations += _tracebacks(world)
@@ -121,6 +121,13 @@ def _hung(workload: Workload) -> list[Violation]:
         Violation("hung", request.session, str(request))
         for request in workload.requests
         if request.ended - request.began >= PATIENCE_SECONDS
+    ]
+
+
+def _unanswered(workload: Workload) -> list[Violation]:
+    return [
+        Violation("not recovered", last.session, f"its key never got an answer; at last {last}")
+        for last in workload.unanswered
     ]
 
 

@@ -18,15 +18,19 @@ _EPOCH_SECONDS = 10.0
 _OWN: tuple[Api, ...] = ("chat", "conversation", "chain")
 _IDEMPOTENT, _RACED, _STREAMS, _LEAVES = 0.2, 0.3, 0.5, 0.05
 # A lease of a request whose front was killed has to run out before another may answer for its key.
-_RETRY_SECONDS = 45.0
+_RETRY_SECONDS = 15.0
 _RETRY_PAUSE_SECONDS = 0.25
 
 
 class Workload:
-    """`began` is of time.monotonic(); times of requests count from it."""
+    """`began` is of time.monotonic(); times of requests count from it.
+
+    `unanswered` are the last requests with idempotency keys that were asked for again and again in vain.
+    """
 
     def __init__(self, world: StateWorld, seed: int, seconds: float, clients: int, pace_seconds: float) -> None:
         self.requests: list[Request] = []
+        self.unanswered: list[Request] = []
         self.began = time.monotonic()
         self._world = world
         self._seed = seed
@@ -126,8 +130,11 @@ class Workload:
                 said = list(threads.map(lambda front: self.say(talk, marker, front, manner), fronts))
         else:
             said = [self.say(talk, marker, fronts[0], manner)]
-        deadline = self.now() + _RETRY_SECONDS
-        while all(ended.outcome != "acked" for ended in said) and self.now() < deadline and not self._halted.is_set():
+        healed = max(self.now(), self._seconds)
+        while all(ended.outcome != "acked" for ended in said) and not self._halted.is_set():
+            if self.now() > healed + _RETRY_SECONDS:
+                self.unanswered.append(next(last for last in reversed(self.requests) if last.marker == marker))
+                return
             time.sleep(_RETRY_PAUSE_SECONDS)
             fronts = [fronts[-1], *fronts[:-1]]
             said = [self.say(talk, marker, fronts[0], manner)]

@@ -114,7 +114,10 @@ class ChaosProxy:
         async def end() -> None:
             self._server.close()
             self._reset(list(self._links))
-            await asyncio.sleep(0)
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
 
         self._call(end)
         self._loop.call_soon_threadsafe(self._loop.stop)
