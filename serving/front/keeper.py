@@ -94,11 +94,15 @@ class Keeper:
         self._pieces.append(data)
 
     def fail(self, error: RequestError) -> None:
+        self.end_log(error)
+        if self._client_waits:
+            self._client.fail(error)
+
+    def end_log(self, error: RequestError) -> None:
+        """Whoever follows the stream elsewhere is told how it ended; no effect on a log that has its end."""
         if self._log is not None:
             self._log.end(*self._numbered(self._route.dialect.error_event(error)))
             self._log = None
-        if self._client_waits:
-            self._client.fail(error)
 
     @property
     def delivered(self) -> bool:

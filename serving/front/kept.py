@@ -15,14 +15,22 @@ from typing import Protocol
 
 import orjson
 
-from serving.errors import Cancelled, ClientLeft, EngineRefused, RequestError, StoreDown, VersionConflict
+from serving.errors import (
+    Cancelled,
+    ClientLeft,
+    EngineRefused,
+    InternalError,
+    RequestError,
+    StoreDown,
+    VersionConflict,
+)
 from serving.front import commit, stored
 from serving.front.auth import Caller
 from serving.front.commit import Commit, Commits
 from serving.front.conversation import Conversation
 from serving.front.dialect import Keeps
 from serving.front.events import Usage
-from serving.front.idempotency import Claim, Idempotency, Remembered
+from serving.front.idempotency import Claim, Idempotency, Remembered, taken_over
 from serving.front.keep import Keep
 from serving.front.keeper import Keeper, Sink
 from serving.front.lease import Lease, Leases
@@ -80,9 +88,9 @@ class Keeping:
         assert keep is not None
         claim = None
         if keep.idempotency_key is not None:
-            found = await self.idempotency.claim(caller.team, keep, lost=lambda: client.stop(_lost()))
+            found = await self.idempotency.claim(caller.team, keep, lost=lambda: client.stop(taken_over()))
             if isinstance(found, Remembered):
-                _replay(found, client)
+                _replay(found, client, keep)
                 return None
             claim = found
         try:
@@ -108,13 +116,14 @@ class Kept:
         self._name = name
         self._lease: Lease | None = None
         self._committed = False
+        self._failure: RequestError | None = None
         self.request = conversation.request
         self.keeper = self._keeper(conversation.keep)
 
     async def start(self, headers: bytes) -> None:
         """From here on the client waits for an answer, or has one and need not wait. Raises `StateUnavailable`."""
         keep, client = self._conversation.keep, self._client
-        client.begin(headers + self._session_header(), stream=self.request.stream)
+        client.begin(headers + _session_header(keep), stream=self.request.stream)
         self.keeper.is_stream = self.request.stream
         if keep.background:
             await self._begin_in_background()
@@ -141,6 +150,7 @@ class Kept:
         Raises `Conflict`, `NotFound`, `StateUnavailable`. None for an answer that failed: there is nothing to keep.
         """
         if outcome.error is not None:
+            self._failure = outcome.error
             return None
         keeping, began = self._keeping, self._keeping.clock()
         due = await self._due("complete", outcome.usage)
@@ -167,10 +177,12 @@ class Kept:
         self._keeping.running.remove(self._name)
         if self._committed:
             return
-        if self._client.disconnected and isinstance(error, asyncio.CancelledError):
+        why = self._why(error)
+        self.keeper.end_log(why)
+        if isinstance(why, ClientLeft):
             await self._keep_partial()
-        if self._lease is not None:
-            await self._fail_response(error)
+        if self._lease is not None and not isinstance(why, Cancelled):
+            await self._fail_response(why)
         if self._claim is not None:
             await self._claim.release(error)
 
@@ -187,11 +199,15 @@ class Kept:
             keeper.keep_bytes()
         return keeper
 
-    def _session_header(self) -> bytes:
-        session = self._conversation.keep.session
-        return b"x-session-id: %b\r\n" % session.encode() if session else b""
+    def _why(self, error: BaseException | None) -> RequestError:
+        """What ended a request that was not committed."""
+        raised = error if isinstance(error, RequestError) else None
+        stopped = self._client.stopped_by if isinstance(error, asyncio.CancelledError) else None
+        return stopped or raised or self._failure or InternalError("The server failed on this request.")
 
     async def _due(self, status: Status, usage: Usage | None) -> Commit:
+        if self._conversation.key is None and not self._conversation.keep.store:
+            return Commit()
         answer = self.keeper.read()
         begun = await self._lease.end() if self._lease is not None else None
         return stored.commit(self._conversation, answer._replace(status=status), usage, begun, self._keeping.now())
@@ -215,15 +231,12 @@ class Kept:
         if not self.request.stream:
             self.keeper.answer_early(orjson.dumps({**document.body["object"], "status": "queued"}))
 
-    async def _fail_response(self, error: BaseException | None) -> None:
+    async def _fail_response(self, why: RequestError) -> None:
         """A background response that ends without an answer says so to whoever asks."""
         assert self._lease is not None
         document = await self._lease.end()
-        told = self._client.stopped_by or (error if isinstance(error, RequestError) else None)
-        if isinstance(told, Cancelled):
-            return
         try:
-            await self._keeping.commits.store.put(stored.failed(document, told), document.revision)
+            await self._keeping.commits.store.put(stored.failed(document, why), document.revision)
         except (StoreDown, VersionConflict):
             _log.warning("a failed background response could not be marked as failed")
 
@@ -239,10 +252,10 @@ def _no_log(_: bytes) -> StreamWriter | None:
     return None
 
 
-def _replay(remembered: Remembered, client: Client) -> None:
-    client.begin(b"idempotent-replayed: true\r\n", stream=remembered.is_stream)
+def _session_header(keep: Keep) -> bytes:
+    return b"x-session-id: %b\r\n" % keep.session.encode() if keep.session else b""
+
+
+def _replay(remembered: Remembered, client: Client, keep: Keep) -> None:
+    client.begin(b"idempotent-replayed: true\r\n" + _session_header(keep), stream=remembered.is_stream)
     (client.finish if remembered.is_stream else client.answer)(remembered.body)
-
-
-def _lost() -> ClientLeft:
-    return ClientLeft("Another replica took this request over.")
