@@ -19,17 +19,14 @@ from serving.front.route import Fleet
 from serving.front.state import State
 
 
-def create(
-    auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str], state: State | None = None
-) -> FastAPI:
+def create(auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str], state: State) -> FastAPI:
     """The app that uvicorn gets whatever the hot path does not take."""
     app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, openapi_url=None)
     answer_errors(app, new_id)
     add_health(app, is_ready)
-    if state is not None:
-        edge = ColdEdge(auth, new_id, state.limits)
-        for routes in (conversations, responses, stored_chat):
-            routes.add(app, state, edge)
+    edge = ColdEdge(auth, new_id, state.limits)
+    for routes in (conversations, responses, stored_chat):
+        routes.add(app, state, edge)
 
     @app.get("/v1/models")
     async def models(request: Request) -> Response:

@@ -10,10 +10,10 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from serving.errors import Conflict, Expired, InvalidRequest, NotFound, VersionConflict
-from serving.front import lease, pages, resume
+from serving.front import items, lease, pages, resume
 from serving.front.cold import ColdEdge, shown
 from serving.front.dialect import RESPONSES
-from serving.front.records import Document, Key
+from serving.front.records import Document, Item, Key, Turn
 from serving.front.state import State, changing
 
 _TRIES = 5
@@ -69,7 +69,9 @@ class StoredResponses:
     async def input_items(self, response_id: str, request: Request) -> Response:
         key, page = self._edge.key(request, response_id), pages.asked(request.query_params, "desc")
         document = await self._find(key, response_id)
-        return self._edge.answer(pages.part(document.body["input"], page))
+        asked = tuple(Item(entry["id"], entry) for entry in document.body["input"])
+        listed = items.as_public_items(Turn("", document.created_at, "response", asked))
+        return self._edge.answer(pages.part(listed, page))
 
     async def _resume(self, key: Key | None, response_id: str, request: Request) -> Response:
         after = resume.position(request)
@@ -78,9 +80,8 @@ class StoredResponses:
         replay = await resume.begin(self._state, key, after)
         if replay is None:
             await self._find(key, response_id)
-            raise Expired(
-                "The events of this response are no longer kept: get it without `stream`.", code="stream_expired"
-            )
+            message = "The events of this response are not kept, or no longer: get it without `stream`."
+            raise Expired(message, code="stream_expired")
         return resume.Resumed(resume.follow(self._state, key, RESPONSES).body(replay, after), self._edge.new_id())
 
     async def _delete_turn(self, document: Document) -> None:

@@ -28,6 +28,7 @@ _log = logging.getLogger("tidegate.front")
 _POLL_SECONDS = 0.05
 # How long a stream may stay as it is once nobody is known to write it, and how long Redis may be away in its middle.
 _PATIENCE_SECONDS = 2.0
+_BEGINS_WITHIN_SECONDS = 0.5
 
 
 class Broken(Exception):
@@ -76,21 +77,32 @@ async def begin(state: State, key: Key, after: int) -> Replay | None:
     if state.streams is None:
         raise StateUnavailable("Streams cannot be resumed on this server: it has no Redis.", code="resume_unavailable")
     try:
-        found = await state.streams.read(key, after)
+        found = await _begun(state.streams, key, after)
         if found is None or _has_gap(found, after):
             return None
         if found.ended and not found.chunks:
-            whole = await state.streams.read(key, -1)
-            if whole is not None and whole.chunks and whole.chunks[-1].last < after:
-                last = whole.chunks[-1].last
-                raise InvalidRequest(
-                    f"`starting_after` is {after}, but the last event of this stream is {last}.",
-                    param="starting_after",
-                    code="invalid_value",
-                )
+            await _check_end(state.streams, key, after)
     except StoreDown:
         raise StateUnavailable("Streams cannot be resumed right now. Try again shortly.") from None
     return found
+
+
+async def _begun(streams: StreamLog, key: Key, after: int) -> Replay | None:
+    """Its client may be here before the log is, on the way from another replica."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _BEGINS_WITHIN_SECONDS
+    while True:
+        found = await streams.read(key, after)
+        if found is not None or clock() > deadline:
+            return found
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _check_end(streams: StreamLog, key: Key, after: int) -> None:
+    whole = await streams.read(key, -1)
+    if whole is not None and whole.chunks and (last := whole.chunks[-1].last) < after:
+        message = f"`starting_after` is {after}, but the last event of this stream is {last}."
+        raise InvalidRequest(message, param="starting_after", code="invalid_value")
 
 
 def follow(state: State, key: Key, dialect: Dialect) -> Follower:

@@ -92,7 +92,7 @@ class StoredChat:
     async def messages(self, completion_id: str, request: Request) -> Response:
         key, page = self._edge.key(request, completion_id), pages.asked(request.query_params, "asc")
         document = await self._find(key, completion_id)
-        return self._edge.answer(pages.part(document.body["messages"], page))
+        return self._edge.answer(pages.part([_listed(message) for message in document.body["messages"]], page))
 
     async def _resume(self, key: Key | None, completion_id: str, request: Request) -> Response:
         after = resume.position(request)
@@ -102,7 +102,7 @@ class StoredChat:
         if replay is None:
             await self._find(key, completion_id)
             raise Expired(
-                "The events of this chat completion are no longer kept: get it without `stream`.",
+                "The events of this chat completion are not kept, or no longer: get it without `stream`.",
                 code="stream_expired",
             )
         return resume.Resumed(resume.follow(self._state, key, OPENAI).body(replay, after), self._edge.new_id())
@@ -130,6 +130,13 @@ class StoredChat:
         if document is None:
             raise pages.no_such_cursor(key.id)
         return document.created_at, key.id
+
+
+def _listed(message: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI lists content that came as parts under another name."""
+    if isinstance(message.get("content"), list):
+        return {**message, "content": None, "content_parts": message["content"]}
+    return {**message, "content_parts": None}
 
 
 class _Wanted(NamedTuple):

@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -14,7 +13,6 @@ import pytest
 
 from serving.front.records import Item, Key, Session, Turn
 from tests.support.cold_front import ColdFront
-from tests.support.raw_http import Wire, request
 
 CONVERSATIONS = "/v1/conversations"
 
@@ -303,7 +301,7 @@ def test_a_chain_of_responses_is_no_conversation(cold: ColdFront) -> None:
 @pytest.fixture
 def locked(cold: ColdFront) -> Iterator[None]:
     """Another process holds the file: reads go on, no write comes through."""
-    other = sqlite3.connect(Path(cold.url.removeprefix("sqlite:///")))
+    other = sqlite3.connect(cold.world.store_url.removeprefix("sqlite:///"))
     other.execute("BEGIN IMMEDIATE")
     yield
     other.rollback()
@@ -317,14 +315,13 @@ def test_a_store_that_does_not_answer_is_503_with_retry_after(cold: ColdFront) -
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_a_client_that_leaves_in_its_body_does_no_harm(cold: ColdFront, caplog: pytest.LogCaptureFixture) -> None:
-    whole = request(CONVERSATIONS, {"metadata": {"a": "b" * 500}}, key="key-red")
-    with Wire(cold.address) as wire:
-        wire.send(whole[:-100])
+def test_a_client_that_leaves_in_its_body_does_no_harm(cold: ColdFront) -> None:
+    with cold.wire() as wire:
+        wire.send(cold.request(CONVERSATIONS, {"metadata": {"a": "b" * 500}})[:-100])
         time.sleep(0.1)
     time.sleep(0.1)
     assert cold.ask(CONVERSATIONS, {}).status == 200
-    assert "Traceback" not in caplog.text
+    assert "Traceback" not in "".join(cold.front.complaints)
 
 
 def test_every_answer_has_a_request_id_and_needs_a_key(cold: ColdFront, ten: str) -> None:
@@ -332,3 +329,50 @@ def test_every_answer_has_a_request_id_and_needs_a_key(cold: ColdFront, ten: str
         assert cold.ask(path, {}, key=None).error["code"] == "invalid_api_key"
     assert cold.ask(f"{CONVERSATIONS}/{ten}").headers["x-request-id"]
     assert cold.ask(f"{CONVERSATIONS}/{ten}", method="PATCH").headers["allow"] == "DELETE, GET, POST"
+
+
+def test_items_are_what_a_response_in_the_conversation_sees(cold: ColdFront, client: openai.OpenAI) -> None:
+    first = client.conversations.create(items=[message("My name is Ann."), message("Hello Ann.", "assistant")]).id
+    response = client.responses.create(model="tiny", input="Who am I?", conversation=first)
+    seen = [item["content"] for item in cold.world.engine.seen[-1].body["input"]]
+    assert seen == ["My name is Ann.", "Hello Ann.", "Who am I?"]
+    texts = ["My name is Ann.", "Hello Ann.", "Who am I?", response.output_text]
+    assert said(client.conversations.items.list(first, order="asc")) == texts
+
+
+def test_a_deleted_item_is_no_longer_seen(cold: ColdFront, client: openai.OpenAI) -> None:
+    conversation = client.conversations.create().id
+    client.responses.create(model="tiny", input="My secret is 42.", conversation=conversation)
+    secret = client.conversations.items.list(conversation, order="asc").data[0]
+    client.conversations.items.delete(str(secret.id), conversation_id=conversation)
+    client.conversations.items.create(conversation, items=[message("Another.")])
+    client.responses.create(model="tiny", input="What is it?", conversation=conversation)
+    seen = [item["content"] for item in cold.world.engine.seen[-1].body["input"]]
+    assert seen == ["Hello, world", "Another.", "What is it?"]
+
+
+def test_a_deleted_conversation_cannot_be_continued(client: openai.OpenAI) -> None:
+    conversation = client.conversations.create(items=[message("Hi")]).id
+    client.responses.create(model="tiny", input="Hello", conversation=conversation)
+    client.conversations.delete(conversation)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="tiny", input="Hello", conversation=conversation)
+
+
+def test_the_history_of_a_conversation_can_be_changed(cold: ColdFront, client: openai.OpenAI) -> None:
+    conversation = client.conversations.create().id
+    for number in range(3):
+        client.responses.create(model="tiny", input=f"q{number}", conversation=conversation)
+    cold.ask(f"{CONVERSATIONS}/{conversation}", {"history": {"strategy": "window", "turns": 1}})
+    client.responses.create(model="tiny", input="q3", conversation=conversation)
+    assert [item["content"] for item in cold.world.engine.seen[-1].body["input"]] == ["q2", "Hello, world", "q3"]
+
+
+def test_a_session_of_chat_completions_is_a_conversation(cold: ColdFront, client: openai.OpenAI) -> None:
+    for text in ("Hello", "Again"):
+        cold.world.say(0, "trip:7", text)
+    listed = client.conversations.items.list("trip:7", order="asc")
+    assert said(listed) == ["Hello", "Hello, world", "Again", "Hello, world"]
+    client.conversations.delete("trip:7")
+    cold.world.say(0, "trip:7", "Anew")
+    assert [entry["content"] for entry in cold.world.engine.seen[-1].body["messages"]] == ["Anew"]

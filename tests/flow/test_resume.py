@@ -11,11 +11,13 @@ from typing import Any
 import openai
 import pytest
 
-from tests.flow.test_stored_chat import store as store_chat
+from tests.flow.test_stored_chat import completion
 from tests.flow.test_stored_responses import stored
+from tests.support import vllm_wire
 from tests.support.cold_front import ColdFront
-from tests.support.raw_http import Answer, Wire, request
-from tests.support.redis_server import RedisServer
+from tests.support.raw_http import Answer, Wire, parsed, request
+from tests.support.script import Script, tokens
+from tests.support.state_world import StateWorld
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 
@@ -73,8 +75,8 @@ def test_a_chat_stream_goes_on_after_its_last_event_id(cold: ColdFront) -> None:
 
 def test_a_stream_that_still_runs_is_followed_to_its_end(cold: ColdFront) -> None:
     cold.write("resp_live", *numbered(0, 1, 2))
-    with Wire(cold.address) as wire:
-        wire.send(request(f"{RESPONSES}/resp_live?stream=true&starting_after=1", key="key-red"))
+    with cold.wire() as wire:
+        wire.send(cold.request(f"{RESPONSES}/resp_live?stream=true&starting_after=1"))
         answer = wire.head()
         events = wire.events(answer)
         assert next(events) == numbered(2)[0]
@@ -108,7 +110,7 @@ def test_a_client_may_know_more_than_the_log_does_yet(cold: ColdFront) -> None:
 
 
 def test_silence_is_filled_with_heartbeats(tmp_path: Path) -> None:
-    with RedisServer(tmp_path) as redis, ColdFront(tmp_path, redis, heartbeat_seconds=0.1) as cold:
+    with ColdFront(tmp_path, heartbeat_seconds=0.1) as cold:
         cold.write("resp_quiet", *numbered(0))
         late = threading.Timer(0.6, lambda: cold.write("resp_quiet", *numbered(1), ends=True))
         late.start()
@@ -158,7 +160,8 @@ def test_a_bad_header_is_refused_by_name(cold: ColdFront, stream: str) -> None:
 
 
 def test_events_that_are_no_longer_kept_are_410_and_the_answer_is_there(cold: ColdFront) -> None:
-    response_id, completion_id = stored(cold), store_chat(cold, "chatcmpl-old", 0)
+    response_id, completion_id = stored(cold), "chatcmpl-old"
+    cold.put_all([completion(completion_id, 0)])
     for path in (f"{RESPONSES}/{response_id}", f"{CHAT}/{completion_id}"):
         answer = cold.ask(f"{path}?stream=true&starting_after=3")
         assert (answer.status, answer.error["code"]) == (410, "stream_expired")
@@ -171,41 +174,105 @@ def test_a_stream_of_another_tenant_is_one_that_never_was(cold: ColdFront, strea
     assert {(answer.status, answer.error["code"]) for answer in answers} == {(404, "response_not_found")}
 
 
-@pytest.fixture
-def frozen(tmp_path: Path) -> Iterator[tuple[ColdFront, RedisServer]]:
-    with RedisServer(tmp_path) as redis, ColdFront(tmp_path, redis) as cold:
+def test_redis_away_is_503_and_in_the_middle_an_error_and_a_cut(tmp_path: Path) -> None:
+    with ColdFront(tmp_path) as cold, cold.wire() as wire:
         cold.write("resp_1", *numbered(0))
-        yield cold, redis
-        redis.thaw()
-
-
-def test_redis_away_is_503_and_in_the_middle_an_error_and_a_cut(frozen: tuple[ColdFront, RedisServer]) -> None:
-    cold, redis = frozen
-    with Wire(cold.address, timeout=20) as wire:
-        wire.send(request(f"{RESPONSES}/resp_1?stream=true", key="key-red"))
+        wire.send(cold.request(f"{RESPONSES}/resp_1?stream=true"))
         answer = wire.head()
         events = wire.events(answer)
         assert next(events) == numbered(0)[0]
-        redis.kill()
+        assert cold.world.redis is not None
+        cold.world.redis.kill()
         refused = resumed(cold, "resp_1")
         assert (refused.status, refused.error["code"]) == (503, "state_unavailable")
         assert int(refused.headers["retry-after"]) > 0
         assert b"state_unavailable" in list(events)[-1]
-    assert answer.end == "cut"
+        assert answer.end == "cut"
 
 
 def test_without_redis_streams_cannot_be_resumed_and_it_says_so(tmp_path: Path) -> None:
-    with ColdFront(tmp_path, None) as cold:
+    with ColdFront(tmp_path, redis=False) as cold:
         refused = resumed(cold, stored(cold))
     assert (refused.status, refused.error["code"]) == (503, "resume_unavailable")
     assert "Redis" in refused.error["message"]
 
 
-def test_a_follower_that_leaves_stops_reading(cold: ColdFront, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_follower_that_leaves_does_no_harm(cold: ColdFront) -> None:
     cold.write("resp_left", *numbered(0))
-    with Wire(cold.address) as wire:
-        wire.send(request(f"{RESPONSES}/resp_left?stream=true", key="key-red")).head()
+    with cold.wire() as wire:
+        wire.send(cold.request(f"{RESPONSES}/resp_left?stream=true")).head()
     time.sleep(0.2)
     cold.write("resp_left", *numbered(1), ends=True)
     assert resumed(cold, "resp_left").events == numbered(0, 1)
-    assert "Traceback" not in caplog.text
+    assert "Traceback" not in "".join(cold.front.complaints)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateWorld]:
+    with StateWorld(tmp_path_factory.mktemp("two")) as world:
+        yield world
+
+
+SLOW = Script(tokens=tokens(40), gap=0.02)
+BODIES: dict[str, dict[str, Any]] = {
+    CHAT: {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "stream": True},
+    RESPONSES: {"model": "tiny", "input": "Hello", "stream": True},
+}
+
+
+def begin(world: StateWorld, route: str, events: int) -> tuple[str, list[bytes]]:
+    """The id of a resumable stream of the first front, and the events that its client has read before it left."""
+    asked = request(route, BODIES[route], key=world.keys["red"], headers={"X-Tidegate-Resumable": "true"})
+    with Wire(world.fronts[0].address) as wire:
+        stream = wire.send(asked).events(wire.head())
+        seen = [next(stream) for _ in range(events)]
+    content = parsed(seen)[0]
+    return content.get("response", content)["id"], seen
+
+
+@pytest.mark.parametrize("route", BODIES)
+@pytest.mark.parametrize("read", [1, 7])
+def test_a_stream_that_was_left_goes_on_at_another_front(two: StateWorld, route: str, read: int) -> None:
+    two.engine.next(SLOW)
+    stream, seen = begin(two, route, read)
+    rest = two.get(1, f"{route}/{stream}?stream=true&starting_after={read - 1}")
+    assert rest.end == "complete"
+    whole = two.get(1, f"{route}/{stream}?stream=true")
+    assert whole.events == seen + rest.events
+    produced = [event for event in two.engine.seen[-1].events if not vllm_wire.is_usage_only(event)]
+    assert len(whole.events) == len(produced)
+    if route == CHAT:
+        assert whole.text == "".join(SLOW.tokens)
+        assert [int(event.split(b"\n")[0].removeprefix(b"id: ")) for event in whole.events] == list(
+            range(len(produced))
+        )
+
+
+@pytest.mark.parametrize("route", BODIES)
+def test_a_stream_whose_front_is_killed_ends_with_an_error_at_another(two: StateWorld, route: str) -> None:
+    two.engine.next(Script(tokens=tokens(400), gap=0.02))
+    stream, _ = begin(two, route, 5)
+    two.kill(0)
+    try:
+        rest = two.get(1, f"{route}/{stream}?stream=true&starting_after=4")
+        assert (rest.status, rest.end) == (200, "cut")
+        assert b"stream_lost" in rest.events[-1]
+        assert b"[DONE]" not in rest.body
+    finally:
+        two.restart(0)
+
+
+def test_a_background_stream_is_followed_while_it_runs_and_ends_when_cancelled(two: StateWorld) -> None:
+    two.engine.next(Script(tokens=tokens(400), gap=0.02))
+    here, there = two.client(0), two.client(1)
+    conversation = here.conversations.create().id
+    made = here.responses.create(model="tiny", input="Hello", background=True, stream=True, conversation=conversation)
+    first: Any = next(iter(made))
+    made.close()
+    follower = iter(there.responses.retrieve(first.response.id, stream=True))
+    assert [next(follower).sequence_number for _ in range(10)] == list(range(10))  # type: ignore[union-attr]
+    assert there.responses.cancel(first.response.id).status == "cancelled"
+    with pytest.raises(openai.APIError):
+        list(follower)
+    assert here.responses.retrieve(first.response.id).status == "cancelled"
+    assert there.conversations.items.list(conversation).data == []

@@ -9,40 +9,38 @@ from typing import Any
 import openai
 import pytest
 
+from serving.front.records import Document, Key
 from tests.support.cold_front import ColdFront
-from tests.support.redis_server import RedisServer
 
 COMPLETIONS = "/v1/chat/completions"
+EVERY = [f"c{number:03}" for number in range(250)]
 
 
-def store(cold: ColdFront, id: str, at: float, model: str = "tiny", **metadata: str) -> str:
-    """As a generation stores it."""
+def completion(id: str, at: float, team: str = "red", model: str = "tiny", **metadata: str) -> Document:
+    """As a replica stores it."""
     message = {"role": "assistant", "content": f"said {id}"}
     content = {"id": id, "object": "chat.completion", "created": int(at), "model": model, "metadata": metadata}
     content |= {"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
     messages = [{"id": f"{id}-{number}", "role": "user", "content": f"m{number}"} for number in range(5)]
-    cold.put("chat_completion", id, {"object": content, "messages": messages}, created_at=at)
-    return id
+    return Document(Key(team, id), "chat_completion", {"object": content, "messages": messages}, at)
 
 
 @pytest.fixture(scope="module")
 def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ColdFront]:
-    """With 250 chat completions, c000 to c249; every hundredth is of a model of its own."""
-    folder = tmp_path_factory.mktemp("cold")
-    with RedisServer(folder) as redis, ColdFront(folder, redis) as front:
-        for number in range(250):
-            model = "large" if number % 100 == 0 else "tiny"
-            # Several share a second, as they do.
-            store(front, f"c{number:03}", 1e9 + number // 7, model, parity="odd" if number % 2 else "even")
+    """Red has 250 chat completions, c000 to c249; every hundredth is of a model of its own."""
+    with ColdFront(tmp_path_factory.mktemp("cold")) as front:
+        # Several share a second, as they do.
+        made = [
+            completion(EVERY[n], 1e9 + n // 7, model="tiny" if n % 100 else "large", parity="odd" if n % 2 else "even")
+            for n in range(250)
+        ]
+        front.put_all(made)
         yield front
 
 
 @pytest.fixture
 def client(cold: ColdFront) -> openai.OpenAI:
     return cold.client()
-
-
-EVERY = [f"c{number:03}" for number in range(250)]
 
 
 @pytest.mark.parametrize(("order", "limit"), list(itertools.product(["asc", "desc"], [1, 20, 100])))
@@ -64,14 +62,16 @@ def test_filters_find_all_that_match_and_nothing_else(client: openai.OpenAI) -> 
     assert not client.chat.completions.list(metadata={"colour": "odd"}).data
 
 
-def test_a_search_that_is_too_long_goes_on_where_it_stopped(cold: ColdFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.front.stored_chat._MOST_SEARCHED", 150)
-    first = cold.ask(f"{COMPLETIONS}?model=large&limit=5").json()
-    assert ([found["id"] for found in first["data"]], first["has_more"]) == (["c000", "c100"], True)
-    rest = cold.ask(f"{COMPLETIONS}?model=large&limit=5&after={first['last_id']}").json()
-    assert ([found["id"] for found in rest["data"]], rest["has_more"]) == (["c200"], False)
-    none = cold.ask(f"{COMPLETIONS}?model=huge").json()
-    assert (none["data"], none["has_more"], none["last_id"]) == ([], True, "c149")
+def test_a_search_that_is_too_long_goes_on_where_it_stopped(cold: ColdFront) -> None:
+    models = ["large" if number in (5, 2400) else "tiny" for number in range(2500)]
+    cold.put_all(completion(f"b{number:04}", 1e9, "blue", model) for number, model in enumerate(models))
+    first = cold.ask(f"{COMPLETIONS}?model=large", team="blue").json()
+    assert ([found["id"] for found in first["data"]], first["has_more"]) == (["b0005"], True)
+    rest = cold.ask(f"{COMPLETIONS}?model=large&after={first['last_id']}", team="blue").json()
+    assert ([found["id"] for found in rest["data"]], rest["has_more"]) == (["b2400"], False)
+    none = cold.ask(f"{COMPLETIONS}?model=huge", team="blue").json()
+    assert (none["data"], none["has_more"]) == ([], True)
+    assert not cold.ask(f"{COMPLETIONS}?model=huge&after={none['last_id']}", team="blue").json()["has_more"]
 
 
 def test_one_is_read_with_its_messages(client: openai.OpenAI) -> None:
@@ -97,7 +97,7 @@ def test_a_bad_query_is_refused_by_name(cold: ColdFront, query: str) -> None:
 
 
 def test_its_metadata_can_be_replaced(cold: ColdFront, client: openai.OpenAI) -> None:
-    store(cold, "labelled", 0, colour="red")
+    cold.put_all([completion("labelled", 0, colour="red")])
     assert client.chat.completions.update("labelled", metadata={"size": "l"}).metadata == {"size": "l"}
     assert client.chat.completions.retrieve("labelled").metadata == {"size": "l"}
     for body in ({}, {"metadata": 1}, {"metadata": {"a": 1}}):
@@ -107,7 +107,7 @@ def test_its_metadata_can_be_replaced(cold: ColdFront, client: openai.OpenAI) ->
 
 
 def test_a_deleted_one_is_gone(cold: ColdFront, client: openai.OpenAI) -> None:
-    store(cold, "short", 0)
+    cold.put_all([completion("short", 0)])
     deleted = client.chat.completions.delete("short")
     assert (deleted.id, deleted.object, deleted.deleted) == ("short", "chat.completion.deleted", True)
     for gone in (client.chat.completions.retrieve, client.chat.completions.delete):
@@ -117,7 +117,7 @@ def test_a_deleted_one_is_gone(cold: ColdFront, client: openai.OpenAI) -> None:
 
 
 def test_a_foreign_id_looks_like_one_that_never_was(cold: ColdFront) -> None:
-    store(cold, "mine", 0)
+    cold.put_all([completion("mine", 0)])
     path = f"{COMPLETIONS}/mine"
     asked = [(path, None, "GET"), (f"{path}?stream=true", None, "GET"), (f"{path}/messages", None, "GET")]
     asked += [(path, {"metadata": {}}, "POST"), (path, None, "DELETE")]  # type: ignore[list-item]
@@ -126,4 +126,20 @@ def test_a_foreign_id_looks_like_one_that_never_was(cold: ColdFront) -> None:
     unknown = [cold.ask(path, body, method=method) for path, body, method in asked]
     assert [answer.body for answer in foreign] == [answer.body for answer in unknown]
     assert {answer.status for answer in foreign + unknown} == {404}
-    assert cold.client("blue").chat.completions.list().data == []
+    assert "mine" not in [found.id for found in cold.client("blue").chat.completions.list(limit=100)]
+
+
+def test_a_completion_is_stored_where_it_is_asked_for(cold: ColdFront, client: openai.OpenAI) -> None:
+    parts: Any = [{"type": "text", "text": "Say "}, {"type": "text", "text": "hello"}]
+    messages: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}]
+    made = client.chat.completions.create(model="tiny", messages=messages, store=True, metadata={"made": "here"})
+    assert client.chat.completions.retrieve(made.id).choices == made.choices
+    assert [found.id for found in client.chat.completions.list(metadata={"made": "here"})] == [made.id]
+    listed = client.chat.completions.messages.list(made.id).data
+    assert [(one.role, one.content, one.content_parts is None) for one in listed] == [
+        ("system", "Be brief.", True),
+        ("user", None, False),
+    ]
+    unstored = client.chat.completions.create(model="tiny", messages=messages)
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.retrieve(unstored.id)

@@ -11,6 +11,7 @@ import pytest
 
 from serving.front.records import Item, Key, Session, Turn
 from tests.support.cold_front import ColdFront
+from tests.support.script import Script
 from tests.support.waiting import eventually
 
 RESPONSES = "/v1/responses"
@@ -39,6 +40,10 @@ def running(cold: ColdFront, *, lease_seconds: float = 60, status: str = "in_pro
     return stored(cold, status, background=True, lease_until=time.time() + lease_seconds, **fields)
 
 
+def texts(entries: Any) -> list[str]:
+    return [entry.content[0].text for entry in entries]
+
+
 @pytest.fixture
 def client(cold: ColdFront) -> openai.OpenAI:
     return cold.client()
@@ -63,7 +68,7 @@ def test_a_deleted_response_is_gone(cold: ColdFront, client: openai.OpenAI) -> N
 def test_its_input_items_are_paged(cold: ColdFront, client: openai.OpenAI, order: Any) -> None:
     response_id = stored(cold, inputs=7)
     options = {} if order is None else {"order": order}
-    found = [item.content for item in client.responses.input_items.list(response_id, limit=3, **options)]  # type: ignore[union-attr]
+    found = texts(client.responses.input_items.list(response_id, limit=3, **options))
     in_order = [f"i{number}" for number in range(7)]
     assert found == (in_order if order == "asc" else in_order[::-1])
 
@@ -86,7 +91,7 @@ def test_deleting_a_response_empties_its_turn_and_no_other(cold: ColdFront, clie
     client.responses.delete(lost)
     client.responses.delete(first)
     left = client.conversations.items.list(key.id).data
-    assert [item.content[0].text for item in left] == [second]  # type: ignore[union-attr]
+    assert texts(left) == [second]
 
 
 def test_only_background_responses_can_be_cancelled(cold: ColdFront) -> None:
@@ -110,6 +115,7 @@ def test_cancelling_one_that_has_ended_returns_it_as_it_is(cold: ColdFront, clie
 
 
 def test_a_cancel_reaches_the_replica_that_generates(cold: ColdFront, client: openai.OpenAI) -> None:
+    cold.hear()
     response_id = running(cold)
     client.responses.cancel(response_id)
     eventually(lambda: Key("red", response_id) in cold.cancelled)
@@ -140,3 +146,57 @@ def test_a_foreign_id_looks_like_one_that_never_was(cold: ColdFront) -> None:
 def test_a_list_of_responses_does_not_exist(cold: ColdFront) -> None:
     answer = cold.ask(RESPONSES)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_response_is_stored_unless_asked_not_to(client: openai.OpenAI) -> None:
+    made = client.responses.create(model="tiny", input="Hello", metadata={"a": "b"})
+    kept = client.responses.retrieve(made.id)
+    assert (kept.id, kept.output, kept.usage, kept.created_at) == (made.id, made.output, made.usage, made.created_at)
+    assert texts(client.responses.input_items.list(made.id)) == ["Hello"]
+    unstored = client.responses.create(model="tiny", input="Hello", store=False)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(unstored.id)
+
+
+def test_what_continues_a_deleted_response_no_longer_sees_it(cold: ColdFront, client: openai.OpenAI) -> None:
+    first = client.responses.create(model="tiny", input="My secret is 42.")
+    second = client.responses.create(model="tiny", input="Remember?", previous_response_id=first.id)
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="tiny", input="Again", previous_response_id=first.id)
+    client.responses.create(model="tiny", input="Still?", previous_response_id=second.id)
+    seen = [item["content"] for item in cold.world.engine.seen[-1].body["input"]]
+    assert seen == ["Remember?", "Hello, world", "Still?"]
+
+
+def test_a_background_response_is_there_before_and_after_its_end(cold: ColdFront, client: openai.OpenAI) -> None:
+    cold.world.engine.next(Script(head_delay=0.5))
+    made = client.responses.create(model="tiny", input="Hello", background=True)
+    assert made.status in ("queued", "in_progress")
+    assert client.responses.retrieve(made.id).status in ("queued", "in_progress")
+    eventually(lambda: client.responses.retrieve(made.id).status == "completed")
+    assert client.responses.retrieve(made.id).output_text == "Hello, world"
+
+
+def test_cancelling_frees_the_engine_and_leaves_no_turn(cold: ColdFront, client: openai.OpenAI) -> None:
+    conversation = client.conversations.create().id
+    cold.world.engine.next(Script(head_delay=10))
+    before = len(cold.world.engine.seen)
+    made = client.responses.create(model="tiny", input="Hello", background=True, conversation=conversation)
+    at_engine = cold.world.engine.wait_for(before + 1)
+    assert client.responses.cancel(made.id).status == "cancelled"
+    eventually(lambda: at_engine.left_at is not None, what="the engine to be left")
+    assert client.responses.retrieve(made.id).status == "cancelled"
+    assert client.conversations.items.list(conversation).data == []
+    client.responses.delete(made.id)
+
+
+def test_deleting_a_running_response_ends_it(cold: ColdFront, client: openai.OpenAI) -> None:
+    cold.world.engine.next(Script(head_delay=10))
+    before = len(cold.world.engine.seen)
+    made = client.responses.create(model="tiny", input="Hello", background=True)
+    at_engine = cold.world.engine.wait_for(before + 1)
+    client.responses.delete(made.id)
+    eventually(lambda: at_engine.left_at is not None, what="the engine to be left")
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(made.id)

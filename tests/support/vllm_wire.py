@@ -152,10 +152,10 @@ def response_events(answer: Answer, request: dict[str, Any]) -> Iterator[bytes]:
         return named(kind, {"type": kind, "sequence_number": next(numbers), **fields})
 
     text = "".join(answer.tokens)
-    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    place = {"item_id": _message_id(answer), "output_index": 0, "content_index": 0}
     empty_part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     part = {**empty_part, "text": text}
-    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    item = {"id": _message_id(answer), "type": "message", "role": "assistant", "status": "in_progress", "content": []}
     yield event("response.created", response=_response(answer, "in_progress", []))
     yield event("response.in_progress", response=_response(answer, "in_progress", []))
     yield event("response.output_item.added", output_index=0, item=item)
@@ -171,8 +171,13 @@ def response_events(answer: Answer, request: dict[str, Any]) -> Iterator[bytes]:
 
 def response_json(answer: Answer, request: dict[str, Any]) -> bytes:
     part = {"type": "output_text", "text": "".join(answer.tokens), "annotations": [], "logprobs": None}
-    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    item = {"id": _message_id(answer), "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     return dump(_response(answer, "completed", [item]))
+
+
+def _message_id(answer: Answer) -> str:
+    """Another for each answer, as vLLM's are."""
+    return f"msg_{answer.id}"
 
 
 def _response(answer: Answer, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
