@@ -131,7 +131,7 @@ async def outcome_of(call: Awaitable[object]) -> object:
         return type(error)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_any_sequence_of_calls_does_what_a_list_of_turns_would(store: DurableStore, steps: list[tuple]) -> None:  # type: ignore[type-arg]
     key, model = Key(uuid.uuid4().hex, "s"), Model()
