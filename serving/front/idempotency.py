@@ -7,19 +7,25 @@ neither: whoever replays the answer applies the commit first.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from serving.errors import Conflict, InvalidRequest, StateUnavailable, StoreDown, VersionConflict
+from serving.errors import Conflict, InvalidRequest, NotFound, StoreDown, VersionConflict
 from serving.front import commit, lease
 from serving.front.commit import Commit, Commits
 from serving.front.ids import Mint
 from serving.front.keep import Keep
 from serving.front.lease import Lease, Leases
 from serving.front.records import Document, Key
+from serving.front.stores import DurableStore
 
 _POLL_SECONDS = 0.1
+# What a commit ends with that will never be written.
+_REFUSED = (Conflict, NotFound)
+# A record that the next request may take, whatever it is.
+_FREE: dict[str, object] = {"state": "free", "fingerprint": None, "turn": None, "commit": None, "lease_until": 0}
 
 
 class Remembered(NamedTuple):
@@ -50,26 +56,15 @@ class Claim:
 
     async def done(self) -> None:
         """The commit is applied."""
-        document = self._lease.document
-        try:
-            await self._commits.store.put(
-                document._replace(body={**document.body, "state": "done", "commit": None}), document.revision
-            )
-        except (StoreDown, VersionConflict):
-            return
+        await _note(self._commits.store, self._lease.document, {"state": "done", "commit": None})
 
     async def release(self, error: BaseException | None) -> None:
-        """There is no answer: the next request with this key generates one.
+        """There is no answer: the next request with this key generates one, whatever its body.
 
         An answer whose commit may have been written stays: the next request applies the commit again.
         """
-        if self._is_answered and isinstance(error, StateUnavailable):
-            return
-        document = await self._lease.end()
-        try:
-            await self._commits.store.delete("idempotency", document.key)
-        except StoreDown:
-            return
+        if not self._is_answered or isinstance(error, _REFUSED):
+            await _note(self._commits.store, await self._lease.end(), _FREE)
 
     async def _write(self, fields: dict[str, object]) -> None:
         document = await self._lease.end()
@@ -79,7 +74,7 @@ class Claim:
         except StoreDown:
             raise commit.unavailable() from None
         except VersionConflict:
-            raise _taken_over() from None
+            raise taken_over() from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +106,19 @@ class Idempotency:
     async def _look(self, key: Key, fingerprint: str, lost: Callable[[], None]) -> Claim | Remembered | None:
         store, now = self.commits.store, self.leases.now()
         found = await store.get("idempotency", key)
-        if found is not None and found.body["fingerprint"] != fingerprint:
+        if found is not None and found.body["fingerprint"] not in (fingerprint, None):
             raise InvalidRequest(
                 "This Idempotency-Key was used with another body.",
                 param="Idempotency-Key",
                 code="idempotency_key_reused",
             )
         if found is not None and found.body["state"] == "answered":
-            await self.commits.apply(commit.decode(found.body["commit"]))
+            await self._apply(found._replace(ttl_seconds=self.keep_seconds))
         if found is not None and found.body["state"] in ("answered", "done"):
             return _decode(found)
         if found is not None and not lease.is_over(found, now):
             return None
-        turn = found.body["turn"] if found is not None else self.mint("turn")
+        turn = found.body["turn"] if found is not None and found.body["turn"] else self.mint("turn")
         body = {"state": "running", "fingerprint": fingerprint, "turn": turn, "lease_until": self.leases.until()}
         mine = Document(key, "idempotency", body, now, ttl_seconds=self.keep_seconds)
         try:
@@ -131,6 +126,21 @@ class Idempotency:
         except VersionConflict:
             return None
         return Claim(self.leases.hold(stored, lost), self.commits)
+
+    async def _apply(self, document: Document) -> None:
+        """The commit of an answer whose replica may have died before it."""
+        try:
+            await self.commits.apply(commit.decode(document.body["commit"]))
+        except _REFUSED:
+            await _note(self.commits.store, document, _FREE)
+            raise
+        await _note(self.commits.store, document, {"state": "done", "commit": None})
+
+
+async def _note(store: DurableStore, document: Document, fields: dict[str, object]) -> None:
+    """Write fields of a record, unless somebody else wrote it first."""
+    with contextlib.suppress(StoreDown, VersionConflict):
+        await store.put(document._replace(body={**document.body, **fields}), document.revision)
 
 
 def _encode(answer: Remembered) -> dict[str, object]:
@@ -141,5 +151,6 @@ def _decode(document: Document) -> Remembered:
     return Remembered(document.body["answer"].encode("latin-1"), document.body["is_stream"])
 
 
-def _taken_over() -> Conflict:
+def taken_over() -> Conflict:
+    """What the client of a claim that was lost is told."""
     return Conflict("Another request with this Idempotency-Key took over.", code="idempotency_key_in_use")

@@ -19,6 +19,8 @@ from serving.front.stores import StreamWriter
 from serving.front.transcript import Answer
 
 _HAS_OBJECT = b'"response":'
+# What is read of an answer that is kept.
+_CHAT, _RESPONSE = frozenset({"id", "choices"}), frozenset({"status", "output"})
 
 
 class Sink(Protocol):
@@ -112,9 +114,12 @@ class Keeper:
     def read(self) -> Answer:
         """The answer as far as it is here. Raises `EngineFailed` when it is none."""
         try:
-            return transcript.read(self._route, b"".join(self._pieces), stream=self.is_stream)
+            answer = transcript.read(self._route, b"".join(self._pieces), stream=self.is_stream)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise EngineFailed("The engine's answer is malformed.") from None
+        if not answer.object.keys() >= (_CHAT if self._changes is None else _RESPONSE):
+            raise EngineFailed("The engine's answer is malformed.")
+        return answer
 
     def whole(self) -> bytes:
         """Everything that the client has got or will get."""

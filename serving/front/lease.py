@@ -80,7 +80,7 @@ class Lease:
         if self._unanswered is not None:
             found = await self._leases.store.get(self.document.kind, self.document.key)
             if found is not None and found.body == self._unanswered:
-                self.document = found
+                self.document = self.document._replace(body=found.body, revision=found.revision)
             self._unanswered = None
 
 

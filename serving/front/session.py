@@ -58,7 +58,8 @@ class Sessions:
     def _blank(self, caller: Caller, request: GenerationRequest, turn_id: str) -> Conversation:
         is_response = request.route.keeps is Keeps.RESPONSES
         user = request.body.get("user")
-        new = items.from_request(request.route.keeps, request.body, self.mint)
+        keeps = request.route.keeps
+        new = () if keeps is Keeps.NOTHING else items.from_request(keeps, request.body, self.mint)
         brought = [item.content for item in new]
         return Conversation(
             tenant=caller.team,

@@ -61,12 +61,9 @@ def queued(conversation: Conversation, now: float, lease_until: float) -> Docume
     return _response(conversation, content, now, lease_until=lease_until)
 
 
-def failed(document: Document, error: RequestError | None) -> Document:
+def failed(document: Document, error: RequestError) -> Document:
     """A background response that has no answer."""
-    told = {
-        "code": (error.code or error.type) if error else "server_error",
-        "message": error.message if error else "The server failed on this response.",
-    }
+    told = {"code": error.code or error.type, "message": error.message}
     content = {**document.body["object"], "status": "failed", "error": told}
     return document._replace(body={**document.body, "object": content, "lease_until": None})
 
