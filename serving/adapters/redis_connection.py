@@ -83,9 +83,13 @@ class RedisConnection:
         if self._link is not None:
             self._link.call(call)
         else:
-            self.counts.failures += 1
-            call.finish(StoreDown("not connected"))
+            call.finish(self.skip())
         return call
+
+    def skip(self) -> StoreDown:
+        """Count a command that is not sent."""
+        self.counts.failures += 1
+        return StoreDown("not connected")
 
     async def _connect(self) -> None:
         more: list[Command] = [("SCRIPT", "LOAD", script.text) for script in self._scripts.values()]

@@ -87,7 +87,7 @@ class RedisHot:
     def _append(self, key: Key, turn: Turn) -> Call | None:
         names = self._names(key)
         if names is None:
-            self._epoch.lose()
+            self._written(self._connection.skip())
             return None
         try:
             blob = encode_turn(turn)
@@ -99,7 +99,7 @@ class RedisHot:
     def _forget(self, key: Key) -> Call | None:
         names = self._names(key)
         if names is None:
-            self._epoch.lose()
+            self._written(self._connection.skip())
             return None
         return self._connection.call((b"UNLINK", *names), self._written)
 

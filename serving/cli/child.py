@@ -1,6 +1,6 @@
-"""One command of ours as a child process: its own group, its output in a file, gone when its parent is gone.
+"""One program as a child process: its own group, its output in a file, gone when its parent is gone.
 
-It does not know what the command does, nor whether it should run.
+It does not know what the program does, nor whether it should run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,15 +17,15 @@ _TAIL_BYTES = 16_384
 
 
 class Child:
-    """A `tidegate` command that can be started again. All methods return at once.
+    """A program that can be started again. All methods return at once.
 
     Start it from the main thread only: the kernel ties the child's life to the thread that started it.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
         self.name = name
         self.log = log
-        self._arguments = arguments
+        self._command = command
         self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
         self._read_up_to = 0
@@ -44,7 +43,7 @@ class Child:
 
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serving.cli", *self._arguments],
+                self._command,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

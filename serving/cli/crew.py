@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
+from serving.cli import embedded_redis
 from serving.cli.child import Child
 from serving.cli.household import Household, Member
 from serving.cli.orphans import adopt, end_orphans
@@ -25,38 +24,39 @@ _ERROR = f"{_OURS}error: "
 # vLLM prints its whole configuration as one step.
 _LONGEST_LINE = 160
 _FRONT_SECONDS = 60.0
+_REDIS_SECONDS = 5.0
 
 
 class Worker:
     """One member as a process."""
 
     def __init__(self, member: Member, folder: StateFolder) -> None:
-        file = folder.settings(member.name, yaml.safe_dump(member.settings.model_dump(mode="json")))
-        arguments = [member.command, "--config", str(file)]
-        self.child = Child(member.name, arguments, folder.log(member.name), member.environ)
+        file = folder.settings(member.name, member.config)
+        self.child = Child(member.name, [*member.command, str(file)], folder.log(member.name), member.environ)
         self.kept = KeptRunning(self.child)
         self.ready = False
         self._ready_urls = member.ready_urls
 
     def ask_whether_ready(self) -> bool:
         """True when it has become ready just now."""
-        self.ready = all((answer := get(url)) and answer.status == 200 for url in self._ready_urls)
+        self.ready = all(_answers(url) for url in self._ready_urls)
         return self.ready
 
 
 class Crew:
-    """The front and the cells."""
+    """The front, the cells and the Redis."""
 
     def __init__(self, household: Household, folder: StateFolder, progress: Progress) -> None:
         self.logs: Path = folder.folder
         self._front = Worker(household.front, folder)
         self._cells = [Worker(cell, folder) for cell in household.cells]
+        self._redis = [Worker(household.redis, folder)] if household.redis is not None else []
         self._progress = progress
         self._front_due_at: float | None = None
 
     @property
     def _workers(self) -> list[Worker]:
-        return [self._front, *self._cells]
+        return [*self._redis, self._front, *self._cells]
 
     def start(self) -> None:
         """The front along with the cells, so that a wrong setting of either shows before a model is loaded."""
@@ -98,15 +98,22 @@ class Crew:
             worker.kept.check(time.monotonic(), self._progress.say)
 
     def stop_front(self, limit_seconds: float, hurry: Callable[[], bool]) -> None:
-        self._stop([self._front], limit_seconds, hurry)
+        self._drain([self._front], limit_seconds, hurry)
 
     def stop_cells(self, limit_seconds: float, hurry: Callable[[], bool]) -> None:
-        self._stop(self._cells, limit_seconds, hurry)
+        self._drain(self._cells, limit_seconds, hurry)
+
+    def stop_redis(self) -> None:
+        self._stop(self._redis, _REDIS_SECONDS, lambda: False)
+
+    def _drain(self, workers: list[Worker], limit_seconds: float, hurry: Callable[[], bool]) -> None:
+        names = [worker.child.name for worker in workers if worker.child.exit_status is None]
+        if names:
+            self._progress.say(f"draining {' and '.join(names)}")
+        self._stop(workers, limit_seconds, hurry)
 
     def _stop(self, workers: list[Worker], limit_seconds: float, hurry: Callable[[], bool]) -> None:
         children = [worker.child for worker in workers if worker.child.exit_status is None]
-        if children:
-            self._progress.say(f"draining {' and '.join(child.name for child in children)}")
         for name in stop(children, limit_seconds, hurry):
             self._progress.say(f"{name} did not end in time and was killed")
         self._end_orphans()
@@ -118,6 +125,13 @@ class Crew:
         for line in worker.child.new_lines():
             if line.startswith(_OURS) and not line.startswith(_ERROR):
                 show(f"{worker.child.name}: {line.removeprefix(_OURS)[:_LONGEST_LINE]}")
+
+
+def _answers(url: str) -> bool:
+    if url.startswith("redis:"):
+        return embedded_redis.answers(url)
+    answer = get(url)
+    return answer is not None and answer.status == 200
 
 
 def _ignore(_line: str) -> None:

@@ -6,10 +6,10 @@ import os
 import platform
 import shutil
 import socket
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _SECONDS = 1.0
@@ -18,27 +18,37 @@ _MOST_MEMORY = "256mb"
 
 @dataclass(frozen=True)
 class EmbeddedRedis:
-    """One server on this machine, for this user only."""
+    """One server on this machine, for who knows the password. It keeps nothing on the disk."""
 
     binary: str
     port: int
     password: str
+    environ: Mapping[str, str]
+    name = "redis"
 
     @property
     def url(self) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
-    def config(self, folder: Path) -> str:
-        """Its configuration: a cache that keeps nothing on the disk."""
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (self.binary,)
+
+    @property
+    def config(self) -> str:
         return f"""bind 127.0.0.1
 port {self.port}
 requirepass {self.password}
-dir "{folder}"
+dir "{tempfile.gettempdir()}"
 save ""
 appendonly no
 maxmemory {_MOST_MEMORY}
 maxmemory-policy allkeys-lru
 """
+
+    @property
+    def ready_urls(self) -> tuple[str, ...]:
+        return (self.url,)
 
 
 def server_binary(environ: Mapping[str, str]) -> str | None:

@@ -30,13 +30,20 @@ def add(subparsers: Subparsers) -> None:
 
 
 def add_listen_options(parser: argparse.ArgumentParser) -> None:
-    """Where a front listens and whom it lets in: shared with `tidegate up`."""
+    """Where a front listens, whom it lets in and where it keeps things: shared with `tidegate up`."""
     parser.add_argument("--host", help="address for clients (default: 127.0.0.1)")
     parser.add_argument("--port", help="port for clients, 0 for any free one (default: 8000)")
     parser.add_argument("--admin-host", help="address for probes, metrics and admin (default: 127.0.0.1)")
     parser.add_argument("--admin-port", help="port for probes, metrics and admin, 0 for any free one (default: 9000)")
     parser.add_argument("--api-key", metavar="KEY", action="append", help="key with full access; repeatable")
     parser.add_argument("--keys-file", metavar="FILE", help="YAML file of keys with team, models and limits")
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where conversations are kept: sqlite:///FILE, postgresql://… or dynamodb://TABLE?region=R "
+        "(default: SQLite in the state folder)",
+    )
+    parser.add_argument("--redis", metavar="URL", help="redis://…, rediss://… or unix://…, 6.2 or later, or Valkey")
 
 
 def listen_overrides(args: argparse.Namespace) -> dict[str, object]:
@@ -48,6 +55,8 @@ def listen_overrides(args: argparse.Namespace) -> dict[str, object]:
         "front.admin_port": args.admin_port,
         "front.api_keys": args.api_key,
         "front.keys_file": args.keys_file,
+        "front.store": args.store,
+        "front.redis": args.redis,
     }
 
 

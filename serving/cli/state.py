@@ -36,8 +36,8 @@ class StateFolder:
         return path
 
     def settings(self, name: str, text: str) -> Path:
-        """A settings file of a child."""
-        path = self.folder / f"{name}.yaml"
+        """The settings file of a child."""
+        path = self.folder / f"{name}.conf"
         _write_private(path, text)
         return path
 
@@ -56,7 +56,7 @@ def state_of(port: int, environ: Mapping[str, str]) -> Iterator[StateFolder]:
     try:
         yield StateFolder(folder)
     finally:
-        for path in (pid, folder / "ready.json", *folder.glob("*.yaml")):
+        for path in (pid, folder / "ready.json", *folder.glob("*.conf")):
             path.unlink(missing_ok=True)
 
 

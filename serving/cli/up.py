@@ -27,8 +27,9 @@ _KILL_MARGIN_SECONDS = 5.0
 def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "up",
-        help="run everything on this machine: engine cells and a front",
-        description="Run engine cells and a front on this machine. Ctrl-C drains and stops them, twice stops at once.",
+        help="run everything on this machine: engine cells, a front and a Redis",
+        description="Run engine cells, a front and a Redis on this machine. "
+        "Ctrl-C drains and stops them, twice stops at once.",
     )
     add_settings_options(parser)
     parser.add_argument("--model", help="hub id or folder of the model (default: a small one for this machine)")
@@ -57,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
     stopping = StopSignals()
     stopping.install()
     with state_of(settings.front.port, os.environ) as folder:
-        crew = Crew(household, folder, Progress(sys.stderr))
+        progress = Progress(sys.stderr)
+        if household.front.settings.front.redis is None:
+            progress.say("no Redis: there is no redis-server on PATH; streams cannot be resumed")
+        crew = Crew(household, folder, progress)
         try:
             crew.start()
             while not stopping.count and not crew.ready():
@@ -75,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _stop(crew: Crew, household: Household, stopping: StopSignals) -> None:
-    """The front first, so that no stream loses its engine while it is drained."""
+    """The front first, so that no stream loses its engine while it is drained; last the Redis that both may need."""
     front = household.front.settings.front
     drain = household.cells[0].settings.engine.drain
 
@@ -84,6 +88,7 @@ def _stop(crew: Crew, household: Household, stopping: StopSignals) -> None:
 
     crew.stop_front(front.drain_delay_seconds + front.drain_seconds + _KILL_MARGIN_SECONDS, hurry)
     crew.stop_cells(drain.grace_seconds, hurry)
+    crew.stop_redis()
 
 
 def _endpoint(household: Household) -> Ready:

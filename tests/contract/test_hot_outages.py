@@ -97,6 +97,7 @@ async def test_a_killed_server_costs_nothing_but_the_copies(
     assert await there.hot.open(KEY, "x") is None
     await copied(here, 4)
     assert here.counts["reconnects"] >= 1
+    assert here.counts["failures"] >= 1
 
 
 async def test_a_frozen_server_is_given_up_within_the_time_out_and_copies_from_before_are_not_served(

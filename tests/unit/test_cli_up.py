@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from serving.cli import household, machine
+from serving.cli.crew import Worker
 from serving.cli.household import plan
 from serving.cli.ports import any_free
 from serving.cli.ready import Ready
-from serving.cli.state import running, state_of
+from serving.cli.state import StateFolder, running, state_of
 from serving.cli.supervisor import KeptRunning, stop
 from serving.errors import SettingsError
 from serving.settings import Settings
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -43,7 +45,59 @@ def test_cells_do_not_get_the_keys_and_members_no_settings_from_the_environment(
     made = plan(settings, 1, {"TIDEGATE_FRONT__API_KEYS": "mine", "HF_TOKEN": "x"}, lambda: "tg_minted")
 
     assert made.cells[0].settings.front.api_keys == ()
-    assert [dict(member.environ) for member in made.members] == [{"HF_TOKEN": "x"}] * 2
+    assert [dict(member.environ) for member in (made.front, *made.cells)] == [{"HF_TOKEN": "x"}] * 2
+
+
+def test_a_redis_of_its_own_serves_a_front_that_has_none(settings: Settings) -> None:
+    made = plan(settings, 1, {"PATH": ""}, str)
+
+    assert made.redis is not None
+    assert made.front.settings.front.redis == made.redis.url
+    assert made.redis.password in made.redis.config
+    assert made.redis.password not in " ".join(made.redis.command)
+
+
+def test_a_given_redis_comes_before_one_in_the_environment_and_that_before_an_own_one(settings: Settings) -> None:
+    given = settings.model_copy(update={"front": settings.front.model_copy(update={"redis": "redis://given"})})
+
+    for own, expected in ((given, "redis://given"), (settings, "redis://environment")):
+        made = plan(own, 1, {"REDIS_URL": "redis://environment"}, str)
+        assert made.redis is None
+        assert made.front.settings.front.redis == expected
+
+
+def test_a_redis_server_on_the_path_comes_before_the_carried_one_and_neither_means_none(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program := tmp_path / "redis-server").touch(0o755)
+    carried, found = (plan(settings, 1, {"PATH": path}, str).redis for path in ("", str(tmp_path)))
+    assert carried is not None
+    assert carried.binary.endswith("valkey-server")
+    assert found is not None
+    assert found.binary == str(program)
+
+    monkeypatch.setattr(household, "server_binary", lambda _environ: None)
+    made = plan(settings, 1, {}, str)
+    assert made.redis is None
+    assert made.front.settings.front.redis is None
+
+
+def test_the_own_redis_runs_is_brought_back_and_ends(settings: Settings, tmp_path: Path) -> None:
+    made = plan(settings, 1, dict(os.environ) | {"REDIS_URL": ""}, str)
+    assert made.redis is not None
+    worker, said = Worker(made.redis, StateFolder(tmp_path)), list[str]()
+    worker.kept.start(0.0)
+    try:
+        eventually(worker.ask_whether_ready, what="redis")
+        assert (tmp_path / "redis.conf").stat().st_mode & 0o077 == 0
+        worker.child.kill()
+        eventually(lambda: worker.child.exit_status is not None)
+        worker.kept.check(1.0, said.append)
+        worker.kept.check(2.0, said.append)
+        eventually(worker.ask_whether_ready, what="redis again")
+        assert said == ["redis died (signal 9); starting it again in 1 s"]
+    finally:
+        assert stop([worker.child], 5, lambda: False) == []
 
 
 def test_a_front_port_in_use_names_its_setting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
