@@ -19,8 +19,8 @@ Source = Literal["hot", "durable", "none"]
 class Conversation(NamedTuple):
     """Where a request's turn goes. `request` holds the history; `items` are what the request itself brought.
 
-    `key` is None when only the answer is kept. `source` is the store that had the history. `sent_tokens` is what the
-    history in `request` costs. `brought` is what the client sent, and `estimate` what that costs.
+    `key` is None when only the answer is kept. `sent_tokens` is what the history in `request` costs. `brought` is what
+    the client sent, and `estimate` what that costs.
     """
 
     tenant: str
@@ -38,9 +38,13 @@ class Conversation(NamedTuple):
     sent_tokens: int = 0
     brought: list[dict[str, Any]] = []  # noqa: RUF012 - never changed in place
     estimate: int = 0
-    source: Source = "none"
     cache_salt: str = ""
     past: Past | None = None
+
+    @property
+    def source(self) -> Source:
+        """The store that had the history."""
+        return self.past.source if self.past is not None else "none"
 
     @property
     def keeps_turn(self) -> bool:

@@ -17,6 +17,7 @@ from serving.front.ids import Mint
 from serving.front.records import Turn
 from serving.front.summaries import Job
 from serving.front.token_ratio import TokenRatio
+from serving.front.wire import GenerationRequest
 
 _OPEN_ENDED = 1 << 40
 # Of the context, for an answer whose client set no bound.
@@ -39,18 +40,22 @@ class Fitting:
 
     def misses_older(self, conversation: Conversation, past: Past) -> bool:
         """True when turns before those of `past` could be sent."""
-        return history.misses_older(past.turns, past.strategy, self._room(conversation, past), past.through)
+        room = self._room(conversation, prompt.in_force(past.turns))
+        return history.misses_older(past.turns, past.strategy, room, past.through)
 
     def fit(self, conversation: Conversation, past: Past) -> Conversation:
         """The conversation with its history in its request, and its place in the session."""
         system = prompt.in_force(past.turns)
         turn = Turn("", 0, conversation.format, conversation.items, number=past.version + 1)
-        return self._cut(conversation, past, self._room(conversation, past), system)._replace(
+        request, sent_tokens = _cut(conversation, past, self._room(conversation, system), system)
+        return conversation._replace(
+            request=request,
             items=prompt.to_store(turn, system, self.mint),
             key=past.session.key if conversation.keeps_turn else None,
             version=past.version,
             new=past.session if past.is_new else None,
-            source=past.source,
+            sent_tokens=sent_tokens,
+            past=past,
         )
 
     def shorter(self, conversation: Conversation) -> Conversation | None:
@@ -59,7 +64,9 @@ class Fitting:
         if past is None or not conversation.sent_tokens:
             return None
         self.ratio.exceeded(conversation.request.model)
-        return self._cut(conversation, past, conversation.sent_tokens // 2, prompt.in_force(past.turns))
+        system = prompt.in_force(past.turns)
+        request, sent_tokens = _cut(conversation, past, conversation.sent_tokens // 2, system)
+        return conversation._replace(request=request, sent_tokens=sent_tokens)
 
     def learn(self, conversation: Conversation, usage: Usage) -> None:
         """What the engine counted."""
@@ -71,7 +78,7 @@ class Fitting:
         past, key = conversation.past, conversation.key
         if past is None or key is None or past.strategy.name != "summary":
             return None
-        room = self._room(conversation, past)
+        room = self._room(conversation, prompt.in_force(past.turns))
         turns = (*past.turns, _after(past.turns, stored))
         through = history.summary_due(turns, past.strategy, room, past.through)
         if through is None:
@@ -80,29 +87,26 @@ class Fitting:
         model, salt = conversation.request.model, conversation.cache_salt
         return Job(key, model, through, room, system, salt, conversation.user)
 
-    def _cut(self, conversation: Conversation, past: Past, room: int, system: Turn | None) -> Conversation:
-        request = conversation.request
-        sent = history.cut(past.turns, past.strategy, room, past.through)
-        name = "messages" if conversation.format == "chat" else "input"
-        whole = prompt.compose(conversation.brought, conversation.format, system, past.summary, sent)
-        return conversation._replace(
-            request=request._replace(body={**request.body, name: whole}),
-            sent_tokens=sum(turn.tokens for turn in sent),
-            past=past,
-        )
-
-    def _room(self, conversation: Conversation, past: Past) -> int:
+    def _room(self, conversation: Conversation, system: Turn | None) -> int:
         """Tokens of the model's context that are left for history."""
         request = conversation.request
         context = self.context_length(request.model)
         if not context:
             return _OPEN_ENDED
         answer = request.output_tokens or context // _ANSWER_SHARE
-        system = prompt.in_force(past.turns)
-        estimate = conversation.estimate + (
-            sum(items.tokens_of(item.content) for item in system.items) if system else 0
-        )
+        estimate = conversation.estimate
+        if system is not None:
+            estimate += sum([items.tokens_of(item.content) for item in system.items])
         return max(context - answer - self.ratio.counted(request.model, estimate), 0)
+
+
+def _cut(conversation: Conversation, past: Past, room: int, system: Turn | None) -> tuple[GenerationRequest, int]:
+    """The request with the history that fits, and what that costs."""
+    request, form = conversation.request, conversation.format
+    sent = history.cut(past.turns, past.strategy, room, past.through)
+    whole = prompt.compose(conversation.brought, form, system, past.summary, sent)
+    body = {**request.body, "messages" if form == "chat" else "input": whole}
+    return request._replace(body=body), sum([turn.tokens for turn in sent])
 
 
 def _after(turns: tuple[Turn, ...], stored: Turn) -> Turn:

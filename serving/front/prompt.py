@@ -91,6 +91,8 @@ def _has_head(turn: Turn) -> bool:
 
 
 def _head(given: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not given or given[0].content.get("role") not in SYSTEM_ROLES:
+        return ()
     return tuple(takewhile(lambda item: _is_system(item.content), given))
 
 
@@ -99,4 +101,6 @@ def _is_system(content: dict[str, Any]) -> bool:
 
 
 def _same(one: Turn, other: Turn) -> bool:
+    if one.format == other.format:
+        return [item.content for item in one.items] == [item.content for item in other.items]
     return items.as_messages(one) == items.as_messages(other)
