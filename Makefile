@@ -17,7 +17,7 @@ STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/tidegate
 # What `tidegate up` and pytest get besides, e.g. make up ARGS="--engines 2", make test ARGS="tests/unit -x".
 ARGS ?=
 
-.PHONY: help up down test check fix bench bench-front bench-engine docs setup setup-cpu setup-gpu debian dynalite lock
+.PHONY: help up down test check fix bench bench-front bench-state bench-engine docs setup setup-cpu setup-gpu debian dynalite lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,10 +52,13 @@ fix: setup ## format, repair what ruff can, write the generated docs
 docs: setup ## write the generated pages
 	@$(BIN)/tidegate settings --markdown > docs/settings.md
 
-bench: bench-front bench-engine ## both benchmarks; the results go to bench/RESULTS.md
+bench: bench-front bench-state bench-engine ## all benchmarks; the results go to bench/RESULTS.md
 
 bench-front: setup debian ## our front against nginx and vllm-router over a mock engine
 	@$(BIN)/python -m bench.front $(ARGS)
+
+bench-state: setup debian dynalite ## sessions at the front, Redis, the durable stores
+	@$(BIN)/python -m bench.state $(ARGS)
 
 bench-engine: setup ## our cell against plain vLLM, and what front and cell add
 	@$(BIN)/python -m bench.engine $(ARGS)
