@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.run import SETTINGS
 from tests.checker.witness import Witness
 from tests.support.state_world import StateWorld
 
+# A slow machine is not a store that is down.
+SETTINGS = {"front.state.store_timeout_seconds": 30, "front.state.lease_seconds": 2}
 MakeStateWorld = Callable[..., StateWorld]
 
 

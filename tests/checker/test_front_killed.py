@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
-from tests.checker.conftest import MakeStateWorld
+from tests.checker.conftest import SETTINGS
 from tests.checker.witness import text_of
 from tests.support.script import Script
 from tests.support.state_world import STORES, StateWorld
@@ -15,9 +16,19 @@ from tests.support.state_world import STORES, StateWorld
 HELLO = "Hello, world"
 
 
-@pytest.fixture(params=list(STORES))
-def world(request: pytest.FixtureRequest, state_world: MakeStateWorld) -> StateWorld:
-    return state_world(request.param)
+@pytest.fixture(scope="module", params=list(STORES))
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateWorld]:
+    with StateWorld(tmp_path_factory.mktemp(request.param) / "world", request.param, settings=SETTINGS) as world:
+        yield world
+        assert not any("Traceback" in front.stderr for front in world.fronts)
+
+
+@pytest.fixture
+def world(running: StateWorld) -> StateWorld:
+    if running.fronts[0].process.poll() is not None:
+        running.restart(0)
+    running.engine.reset()
+    return running
 
 
 def shown(world: StateWorld) -> list[str]:
