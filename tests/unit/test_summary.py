@@ -115,12 +115,14 @@ class Engine:
 
     def __init__(self, *answers: bytes | Exception) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.salts: list[str] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
         self._answers = list(answers) or [completion("They met.")]
 
-    async def ask(self, model: str, body: dict[str, Any]) -> bytes:
+    async def ask(self, model: str, body: dict[str, Any], cache_salt: str) -> bytes:
         self.asked.append(body)
+        self.salts.append(cache_salt)
         await self.go_on.wait()
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
@@ -159,6 +161,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     store = await SqliteStore.connect(str(tmp_path / "state.db"), StateSettings(), lambda: 1000.0)
     yield World(store)
     await store.close()
+
+
+async def under_way(engine: Engine, requests: int = 1) -> None:
+    """Until the engine has got so many."""
+    async with asyncio.timeout(20):
+        while len(engine.asked) < requests:
+            await asyncio.sleep(0.001)
 
 
 async def idle(summaries: Summaries) -> None:
@@ -279,8 +288,7 @@ async def test_the_summary_of_a_session_that_is_deleted_meanwhile_goes_too(world
     engine.go_on.clear()
     summaries = world.summaries(engine)
     summaries.want(JOB)
-    while not engine.asked:
-        await asyncio.sleep(0.001)
+    await under_way(engine)
     await world.store.delete_session(KEY)
     await world.store.delete("summary", KEY)
     engine.go_on.set()
@@ -303,8 +311,7 @@ async def test_two_replicas_that_make_the_same_summary_leave_one(world: World) -
     replicas = [world.summaries(engine), world.summaries(engine)]
     for summaries in replicas:
         summaries.want(JOB)
-    while len(engine.asked) < 2:
-        await asyncio.sleep(0.001)
+    await under_way(engine, 2)
     engine.go_on.set()
     for summaries in replicas:
         await idle(summaries)
@@ -319,8 +326,7 @@ async def test_closing_stops_what_is_under_way_and_nothing_begins_after_it(world
     engine.go_on.clear()
     summaries = world.summaries(engine)
     summaries.want(JOB)
-    while not engine.asked:
-        await asyncio.sleep(0.001)
+    await under_way(engine)
     await summaries.close()
     summaries.want(JOB)
     assert summaries.under_way == 0
@@ -333,4 +339,4 @@ async def test_the_engine_gets_the_salt_of_the_tenant(world: World) -> None:
     summaries = world.summaries(engine)
     summaries.want(JOB._replace(cache_salt="salt"))
     await idle(summaries)
-    assert engine.asked[0]["cache_salt"] == "salt"
+    assert engine.salts == ["salt"]
