@@ -52,7 +52,8 @@ def new_request_id() -> str:
 def run_front(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> int:
     """Serve until a signal; returns the exit status. Raises `SettingsError` before anything listens."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for talkative in ("uvicorn", "aiobotocore", "botocore"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     status: int = uvloop.run(Front(settings.front).serve(on_ready))
     return status
 
@@ -70,6 +71,7 @@ class Front:
         self._draining = False
         self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
         self._metrics = FrontMetrics(self._gauges)
+        self._state: KeptState | None = None
         self._clients: Listener | None = None
         self._running = Running(_clock, settings.timeouts.total_seconds)
         self._on_ready: Callable[[], None] | None = None
@@ -81,7 +83,7 @@ class Front:
         patience = Patience(
             times.connect_seconds, times.first_byte_seconds, times.idle_seconds, times.engine_keep_alive_seconds
         )
-        state = await KeptState.open(settings, _mint, self._running)
+        state = self._state = await KeptState.open(settings, _mint, self._running)
         pool = EnginePool(_clock, patience, loop, settings.engine_api_key)
         directory = EngineDirectory(pool, settings, self._take_over)
         auth = Auth(self._keys, time.time)
@@ -168,7 +170,8 @@ class Front:
             announce()
 
     def _gauges(self) -> Iterator[Metric]:
-        return admin.gauges(self._fleet, self._in_flight, self._is_ready)
+        redis_is_up = self._state.redis_is_up if self._state is not None else None
+        return admin.gauges(self._fleet, self._in_flight, self._is_ready, redis_is_up)
 
     def _in_flight(self) -> int:
         connections = self._clients.connections if self._clients is not None else []
@@ -203,11 +206,13 @@ class Front:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(signals.second.wait(), self._settings.drain_delay_seconds)
         deadline = _clock() + self._settings.drain_seconds
+        self._running.end_by(deadline)
         stopping = asyncio.create_task(clients.stop(self._settings.drain_seconds))
         at_once = asyncio.create_task(signals.second.wait())
         await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)
         at_once.cancel()
         if not stopping.done():
+            self._running.end_by(_clock())
             await clients.stop(within_seconds=0)
             await stopping
         await self._running.end(0 if signals.second.is_set() else max(deadline - _clock(), 0))

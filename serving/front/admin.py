@@ -47,8 +47,12 @@ def create(
     return app
 
 
-def gauges(fleet: Fleet, in_flight: Callable[[], int], is_ready: Callable[[], bool]) -> Iterator[Metric]:
-    """What is true at the moment of a scrape."""
+def gauges(
+    fleet: Fleet, in_flight: Callable[[], int], is_ready: Callable[[], bool], redis_is_up: bool | None
+) -> Iterator[Metric]:
+    """What is true at the moment of a scrape; `redis_is_up` is None where none is configured."""
+    if redis_is_up is not None:
+        yield gauge("redis_up", "1 while Redis answers; else histories come from the durable store.", {(): redis_is_up})
     yield gauge("requests_in_flight", "Generation requests being answered.", {(): in_flight()})
     yield gauge("ready", "1 while this front takes new requests.", {(): float(is_ready())})
     yield gauge(

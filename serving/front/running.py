@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from serving.errors import Cancelled, EngineTimeout, RequestError, ShuttingDown
 from serving.front.records import Key
 
 _WRITE_SECONDS = 2.0
+# Before the end of the server.
+_LEAVE_SECONDS = 0.3
 
 
 class Stoppable(Protocol):
@@ -35,10 +38,20 @@ class Running:
         self._total = total_seconds
         self._known: dict[Key, Stoppable] = {}
         self._emptied: asyncio.Event | None = None
+        self._ends_at = math.inf
 
     @property
     def alone(self) -> int:
         return sum(request.is_alone for request in self._known.values())
+
+    @property
+    def is_ending(self) -> bool:
+        """The server is about to end: what only reads streams says so to its clients now."""
+        return self._clock() > self._ends_at - _LEAVE_SECONDS
+
+    def end_by(self, at: float) -> None:
+        """The server ends then, monotonic seconds."""
+        self._ends_at = at
 
     def add(self, key: Key, request: Stoppable) -> None:
         self._known[key] = request
