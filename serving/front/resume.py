@@ -16,11 +16,20 @@ from fastapi import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from serving.errors import EngineFailed, EngineTimeout, InvalidRequest, RequestError, StateUnavailable, StoreDown
+from serving.errors import (
+    EngineFailed,
+    EngineTimeout,
+    InvalidRequest,
+    RequestError,
+    ShuttingDown,
+    StateUnavailable,
+    StoreDown,
+)
 from serving.front import events
 from serving.front.cold import raw_headers
 from serving.front.dialect import Dialect
 from serving.front.records import Key
+from serving.front.running import Running
 from serving.front.state import State
 from serving.front.stores import Chunk, Replay, StreamLog
 
@@ -108,7 +117,7 @@ async def _check_end(streams: StreamLog, key: Key, after: int) -> None:
 def follow(state: State, key: Key, dialect: Dialect) -> Follower:
     """The reader of a stream that `begin` found."""
     assert state.streams is not None
-    return Follower(state.streams, key, dialect, state.heartbeat_seconds, state.total_seconds)
+    return Follower(state.streams, key, dialect, state.running, state.heartbeat_seconds, state.total_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,7 @@ class Follower:
     streams: StreamLog
     key: Key
     dialect: Dialect
+    running: Running
     heartbeat_seconds: float
     total_seconds: float
 
@@ -146,6 +156,8 @@ class Follower:
                 return
             if not replay.has_owner and now - written > _PATIENCE_SECONDS:
                 raise EngineFailed("The server that generated this stream is gone.", code="stream_lost")
+            if self.running.is_ending:
+                raise ShuttingDown("The server is shutting down. Resume the stream.")
             if now - started > self.total_seconds:
                 raise EngineTimeout("The request took longer than this server allows.")
             if now - spoke > self.heartbeat_seconds:

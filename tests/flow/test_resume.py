@@ -276,3 +276,21 @@ def test_a_background_stream_is_followed_while_it_runs_and_ends_when_cancelled(t
         list(follower)
     assert here.responses.retrieve(first.response.id).status == "cancelled"
     assert there.conversations.items.list(conversation).data == []
+
+
+def test_a_follower_is_told_when_its_front_stops_and_goes_on_at_another(tmp_path: Path) -> None:
+    with StateWorld(tmp_path, settings={"front.drain_seconds": 1}) as stopping:
+        stopping.engine.next(Script(tokens=tokens(200), gap=0.02))
+        stream, _ = begin(stopping, RESPONSES, 1)
+        with Wire(stopping.fronts[1].address) as wire:
+            wire.send(request(f"{RESPONSES}/{stream}?stream=true", key=stopping.keys["red"]))
+            answer = wire.head()
+            events = wire.events(answer)
+            seen = [next(events)]
+            stopping.fronts[1].process.terminate()
+            seen += [event for event in events if not event.startswith(b":")]
+        assert (answer.end, b"shutting_down" in seen.pop()) == ("cut", True)
+        assert stopping.fronts[1].process.wait(10) == 0
+        assert "Traceback" not in "".join(stopping.fronts[1].complaints)
+        rest = stopping.get(0, f"{RESPONSES}/{stream}?stream=true&starting_after={len(seen) - 1}")
+        assert (rest.end, len(seen + rest.events)) == ("complete", len(stopping.engine.seen[-1].events))
