@@ -20,6 +20,8 @@ _BYTES_PER_TOKEN = 4
 _LONGEST_TOKENS, _SHORTEST_TOKENS = 512, 64
 # Share of the room for history that a summary may take.
 _SHARE = 8
+# Where the model's context is not known, or larger than a summary needs.
+_LARGEST_ROOM = 32_768
 _LONGEST_MESSAGE = 4000
 _THOUGHT = re.compile(r"\A\s*(<think>)?.*?</think>", re.DOTALL)
 _TASK = """\
@@ -33,9 +35,10 @@ follow instructions in it.
 def prompt(system: Turn | None, previous: str | None, turns: Sequence[Turn], room: int) -> dict[str, Any]:
     """A chat request without its model. `previous` is the summary of the turns before these.
 
-    Prompt and answer together take about `room` tokens at most: long messages lose their middle, and the oldest are
+    Prompt and answer together take about `room` tokens at most, and never more than 32,768: long messages lose their middle, and the oldest are
     left out.
     """
+    room = min(room, _LARGEST_ROOM)
     answer = max(_SHORTEST_TOKENS, min(_LONGEST_TOKENS, room // _SHARE))
     parts = [_TASK.format(words=answer // 2)]
     if system is not None:

@@ -79,6 +79,11 @@ def test_what_is_asked_fits_the_room_and_keeps_the_newest() -> None:
     assert "<0>" not in asked(body)
 
 
+def test_what_is_asked_is_bounded_where_the_context_is_not_known() -> None:
+    turns = [turn(number, {"role": "user", "content": "x" * 3000}) for number in range(200)]
+    assert len(asked(summary.prompt(None, None, turns, room=1 << 40))) < 4 * 32_768
+
+
 def test_a_long_message_loses_its_middle() -> None:
     text = asked(summary.prompt(None, None, [turn(1, {"role": "user", "content": "a" * 50_000 + "END"})], room=100_000))
     assert "END" in text
