@@ -83,6 +83,9 @@ class RedisStreams:
             start = b"(" + page[-1][0]
         return entries
 
+    async def forget(self, key: Key) -> None:
+        await self._connection.call((b"UNLINK", _events(key)))
+
     async def cancel(self, key: Key) -> bool:
         self._connection.call((b"SET", tagged(key, b"cancelled"), b"1", b"PX", round(_CANCEL_SECONDS * 1000)))
         call = self._connection.call((b"PUBLISH", CANCELS, orjson.dumps(list(key))))

@@ -50,6 +50,8 @@ class StoredResponses:
         if _is_running(document):
             await self._stop(document.key)
         await self._delete_turn(document)
+        if self._state.streams is not None:
+            await self._state.streams.forget(document.key)
         if not await self._state.store.delete("response", document.key):
             raise _not_found(response_id)
         return self._edge.answer({"id": response_id, "object": "response.deleted", "deleted": True})

@@ -87,6 +87,8 @@ class StoredChat:
         key = self._edge.key(request, completion_id)
         if key is None or not await self._state.store.delete("chat_completion", key):
             raise _not_found(completion_id)
+        if self._state.streams is not None:
+            await self._state.streams.forget(key)
         return self._edge.answer({"id": completion_id, "object": "chat.completion.deleted", "deleted": True})
 
     async def messages(self, completion_id: str, request: Request) -> Response:

@@ -161,5 +161,8 @@ class StreamLog(Protocol):
         Raises `StoreDown` when it cannot be asked.
         """
 
+    async def forget(self, key: Key) -> None:
+        """Drop its events; one that runs is written no more. Never raises: what cannot be dropped now expires."""
+
     async def cancel(self, key: Key) -> bool:
         """Tell every replica that this generation shall end; False when nobody could be told."""

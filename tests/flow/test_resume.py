@@ -169,6 +169,17 @@ def test_events_that_are_no_longer_kept_are_410_and_the_answer_is_there(cold: Co
         assert cold.ask(path).status == 200
 
 
+def test_the_events_of_what_was_deleted_are_gone_too(cold: ColdFront) -> None:
+    response_id = stored(cold)
+    cold.write(response_id, *numbered(0, 1), ends=True)
+    cold.put_all([completion("chatcmpl-gone", 0)])
+    cold.write("chatcmpl-gone", *chat_events(0, 1), ends=True)
+    for path in (f"{RESPONSES}/{response_id}", f"{CHAT}/chatcmpl-gone"):
+        assert cold.ask(f"{path}?stream=true").status == 200
+        assert cold.ask(path, method="DELETE").status == 200
+        assert cold.ask(f"{path}?stream=true").status == 404
+
+
 def test_a_stream_of_another_tenant_is_one_that_never_was(cold: ColdFront, stream: str) -> None:
     answers = [resumed(cold, stream, team="blue"), resumed(cold, "resp_never")]
     assert {(answer.status, answer.error["code"]) for answer in answers} == {(404, "response_not_found")}
