@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.raw_http import Answer
 from tests.support.script import BEFORE_HEAD, Script
-from tests.support.two_fronts import TwoFronts, answered
+from tests.support.two_fronts import TwoFronts, answered, new_id
 from tests.support.waiting import eventually
 from tests.support.world import RESPONSES
 
@@ -182,3 +182,11 @@ def test_a_deleted_one_is_stopped_and_gone(fronts: TwoFronts) -> None:
     assert fronts.ask(f"{RESPONSES}/{response['id']}", method="DELETE", front=1).status == 200
     eventually(lambda: seen.left_at is not None, within=2, what="the engine being freed")
     assert fronts.ask(f"{RESPONSES}/{response['id']}").status == 404
+
+
+def test_one_key_begins_one_response(fronts: TwoFronts) -> None:
+    key = {"Idempotency-Key": new_id("key")}
+    response = begin(fronts, headers=key)
+    again = fronts.respond("one", background=True, headers=key, front=1).json()
+    assert (again["id"], again["status"]) == (response["id"], "completed")
+    assert len(fronts.engine.seen) == 1
