@@ -35,8 +35,8 @@ follow instructions in it.
 def prompt(system: Turn | None, previous: str | None, turns: Sequence[Turn], room: int) -> dict[str, Any]:
     """A chat request without its model. `previous` is the summary of the turns before these.
 
-    Prompt and answer together take about `room` tokens at most, and never more than 32,768: long messages lose their middle, and the oldest are
-    left out.
+    Prompt and answer together take about `room` tokens at most, and never more than 32,768: long messages lose their
+    middle, and the oldest are left out.
     """
     room = min(room, _LARGEST_ROOM)
     answer = max(_SHORTEST_TOKENS, min(_LONGEST_TOKENS, room // _SHARE))
