@@ -26,9 +26,9 @@ class _Chain:
 
 
 def check(
-    requests: Iterable[Request], readings: Iterable[Reading], generations: Mapping[str, int] | None = None
+    requests: Iterable[Request], readings: Iterable[Reading], generated: Sequence[Statement] | None = None
 ) -> list[Violation]:
-    """`generations` counts what the engines generated, by marker."""
+    """`generated` is what the engines said, whoever got to hear it."""
     by_session: dict[str, list[Request]] = defaultdict(list)
     for request in requests:
         by_session[request.session].append(request)
@@ -36,6 +36,10 @@ def check(
     for reading in readings:
         read[reading.session].append(reading)
     found: list[Violation] = []
+    for statement in generated or ():
+        session = statement.marker.rpartition("/")[0]
+        found += _foreign(session, f"what an engine was shown for {statement.marker}", statement.seen)
+    generations = None if generated is None else Counter(statement.marker for statement in generated)
     for session in sorted(by_session.keys() | read.keys()):
         found += _session(session, by_session[session], read[session], generations)
     return found

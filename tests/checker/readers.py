@@ -24,11 +24,13 @@ def of_store(world: StateWorld, talks: Iterable[Talk], at: float) -> list[Readin
 
 
 def of_api(world: StateWorld, front: int, talk: Talk, at: float) -> Reading:
-    """The items of a conversation, page by page."""
+    """The items of a conversation, page by page; none of one that is not there."""
     items: list[dict[str, Any]] = []
     after = ""
     while True:
         answer = world.get(front, f"/v1/conversations/{talk.id}/items?limit=100&order=asc{after}", talk.team)
+        if answer.status == 404:
+            return _reading(talk, f"the API of front {front}", at, [])
         assert answer.status == 200, (talk, answer.status, answer.body)
         page = answer.json()
         items += page["data"]

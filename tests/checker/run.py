@@ -73,7 +73,7 @@ def run(
         _under_fire(world, store, workload, planned)
         violations = [*_recovery(world, workload), *_hung(workload), *_unanswered(workload)]
         readings, late = _read_back(world, workload)
-        violations += late + check(workload.requests, readings, witness.generations)
+        violations += late + check(workload.requests, readings, witness.statements)
         violations += _tracebacks(world)
     return Report(seed, store, tuple(planned), tuple(workload.requests), len(readings), tuple(violations))
 

@@ -41,8 +41,8 @@ def unacknowledged(marker: str, outcome: Outcome, began: float = 0.0) -> Request
     return Request(S, marker, began, began + 0.1, outcome)
 
 
-def kinds(requests: list[Request], *readings: Reading, **options: dict[str, int]) -> set[str]:
-    return {violation.kind for violation in history_checker.check(requests, readings, **options)}
+def kinds(requests: list[Request], *readings: Reading, generated: list[Statement] | None = None) -> set[str]:
+    return {violation.kind for violation in history_checker.check(requests, readings, generated)}
 
 
 def test_a_good_history_is_good() -> None:
@@ -114,6 +114,11 @@ def test_a_reorder() -> None:
     assert kinds(requests, reading([*turns[:2], late, turns[2]])) >= {"reordered"}
 
 
+def test_a_foreign_turn_that_only_an_engine_was_shown() -> None:
+    shown = Statement("g1", f"{S}/c1", (Pair("blue/s1/c1", "g0"),))
+    assert kinds([unacknowledged(f"{S}/c1", "refused")], generated=[shown]) == {"leaked"}
+
+
 def test_a_leaked_marker_in_the_history_and_in_what_an_answer_was_generated_from() -> None:
     turns = generated(2)
     foreign = Pair("blue/s1/c1", "g9")
@@ -167,10 +172,11 @@ def test_a_key_that_was_answered_twice() -> None:
 def test_a_key_that_was_generated_twice_though_nothing_failed() -> None:
     turns = generated(1)
     first = replace(acknowledged(turns)[0], idempotency_key="k")
-    assert kinds([first, first], generations={first.marker: 1}) == set()
-    assert kinds([first, first], generations={first.marker: 2}) == {"generated twice"}
+    once = Statement("g1", first.marker, ())
+    assert kinds([first, first], generated=[once]) == set()
+    assert kinds([first, first], generated=[once, once]) == {"generated twice"}
     failed = replace(first, outcome="failed", text="")
-    assert kinds([failed, first], generations={first.marker: 2}) == set()
+    assert kinds([failed, first], generated=[once, once]) == set()
 
 
 def test_an_answer_says_what_its_engine_was_shown_in_both_dialects() -> None:

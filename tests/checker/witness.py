@@ -38,23 +38,28 @@ class Statement(NamedTuple):
 
 
 class Witness:
-    """Decides what scripted engines say, `engine.decide = witness.decide`; counts generations by marker.
+    """Decides what scripted engines say, `engine.decide = witness.decide`, and keeps what they said.
 
     `pause_seconds` bounds the time before the first token and, in all, between tokens.
     """
 
     def __init__(self, seed: int, pause_seconds: float = 0.05) -> None:
-        self.generations: Counter[str] = Counter()
+        self.statements: list[Statement] = []
         self._random = random.Random(seed)
         self._pause = pause_seconds
         self._number = 0
+
+    @property
+    def generations(self) -> Counter[str]:
+        """How many there were, by marker."""
+        return Counter(statement.marker for statement in self.statements)
 
     def decide(self, seen: Seen) -> Script:
         """Called on the engines' one loop thread."""
         *before, asked = pairs(seen.body) or (Pair(UNKNOWN, MISSING),)
         self._number += 1
-        self.generations[asked.marker] += 1
-        text = testify(Statement(f"g{self._number}", asked.marker, tuple(before)))
+        self.statements.append(Statement(f"g{self._number}", asked.marker, tuple(before)))
+        text = testify(self.statements[-1])
         tokens = tuple(re.findall(r"\S+\s?", text))
         if len(tokens) > 8:
             tokens = (*tokens[:4], "".join(tokens[4:-2]), *tokens[-2:])
