@@ -125,7 +125,7 @@ class StateSettings(Part):
     retention_days: float = Field(90, gt=0, description="How long sessions, responses and chat completions are kept.")
     store_timeout_seconds: Seconds = Field(5, description="One call of the durable store; then 503 with Retry-After.")
     redis_timeout_seconds: Seconds = Field(0.25, description="One call of Redis; then the durable store is asked.")
-    hot_turns: Count = Field(64, description="Newest turns per session that Redis holds a copy of.")
+    hot_turns: int = Field(64, ge=32, description="Newest turns per session that Redis holds a copy of.")
     hot_ttl_seconds: Seconds = Field(86400, description="How long Redis holds a session's copy after its last use.")
     stream_ttl_seconds: Seconds = Field(600, description="How long a resumable stream can be resumed after its end.")
     stream_bytes: Count = Field(8 * 1024 * 1024, description="Most that is kept of one resumable stream, bytes.")

@@ -47,6 +47,11 @@ class Conversation(NamedTuple):
         return self.past.source if self.past is not None else "none"
 
     @property
+    def may_branch(self) -> bool:
+        """A response may be continued twice: whoever comes second begins a chain of its own."""
+        return self.keep.previous is not None and self.key is not None and self.new is None
+
+    @property
     def keeps_turn(self) -> bool:
         """A response that is not stored continues another without a trace; a conversation keeps every turn."""
         return self.keep.store or self.keep.session is not None

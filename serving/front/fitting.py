@@ -40,14 +40,14 @@ class Fitting:
 
     def misses_older(self, conversation: Conversation, past: Past) -> bool:
         """True when turns before those of `past` could be sent."""
-        room = self._room(conversation, prompt.in_force(past.turns))
+        room = self._room(conversation, past, prompt.in_force(past.turns))
         return history.misses_older(past.turns, past.strategy, room, past.through)
 
     def fit(self, conversation: Conversation, past: Past) -> Conversation:
         """The conversation with its history in its request, and its place in the session."""
         system = prompt.in_force(past.turns)
         turn = Turn("", 0, conversation.format, conversation.items, number=past.version + 1)
-        request, sent_tokens = _cut(conversation, past, self._room(conversation, system), system)
+        request, sent_tokens = _cut(conversation, past, self._room(conversation, past, system), system)
         return conversation._replace(
             request=request,
             items=prompt.to_store(turn, system, self.mint),
@@ -78,8 +78,8 @@ class Fitting:
         past, key = conversation.past, conversation.key
         if past is None or key is None or past.strategy.name != "summary":
             return None
-        room = self._room(conversation, prompt.in_force(past.turns))
-        turns = (*past.turns, _after(past.turns, stored))
+        room = self._room(conversation, past, prompt.in_force(past.turns))
+        turns = (*past.turns, stored)
         through = history.summary_due(turns, past.strategy, room, past.through)
         if through is None:
             return None
@@ -87,7 +87,7 @@ class Fitting:
         model, salt = conversation.request.model, conversation.cache_salt
         return Job(key, model, through, room, system, salt, conversation.user)
 
-    def _room(self, conversation: Conversation, system: Turn | None) -> int:
+    def _room(self, conversation: Conversation, past: Past, system: Turn | None) -> int:
         """Tokens of the model's context that are left for history."""
         request = conversation.request
         context = self.context_length(request.model)
@@ -97,6 +97,8 @@ class Fitting:
         estimate = conversation.estimate
         if system is not None:
             estimate += sum([items.tokens_of(item.content) for item in system.items])
+        if past.summary is not None:
+            estimate += past.summary.tokens
         return max(context - answer - self.ratio.counted(request.model, estimate), 0)
 
 
@@ -107,11 +109,3 @@ def _cut(conversation: Conversation, past: Past, room: int, system: Turn | None)
     whole = prompt.compose(conversation.brought, form, system, past.summary, sent)
     body = {**request.body, "messages" if form == "chat" else "input": whole}
     return request._replace(body=body), sum([turn.tokens for turn in sent])
-
-
-def _after(turns: tuple[Turn, ...], stored: Turn) -> Turn:
-    """Numbered as those before it, which may include the turns of a session that this one continues."""
-    if not turns:
-        return stored
-    last = turns[-1]
-    return stored._replace(number=last.number + 1, tokens_before=last.tokens_before + last.tokens)

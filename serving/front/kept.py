@@ -18,6 +18,7 @@ import orjson
 from serving.errors import (
     Cancelled,
     ClientLeft,
+    Conflict,
     EngineRefused,
     InternalError,
     RequestError,
@@ -34,7 +35,7 @@ from serving.front.idempotency import Claim, Idempotency, Remembered, taken_over
 from serving.front.keep import Keep
 from serving.front.keeper import Keeper, Sink
 from serving.front.lease import Lease, Leases
-from serving.front.records import Key, Status
+from serving.front.records import Key, Turn
 from serving.front.relay import Outcome
 from serving.front.running import Running
 from serving.front.session import Sessions
@@ -153,10 +154,7 @@ class Kept:
             self._failure = outcome.error
             return None
         keeping, began = self._keeping, self._keeping.clock()
-        due = await self._due("complete", outcome.usage)
-        if self._claim is not None:
-            await self._claim.answered(Remembered(self.keeper.whole(), self.request.stream), due)
-        turn = await keeping.commits.apply(due)
+        turn = await self._write(outcome.usage)
         self._committed = True
         waited = keeping.clock() - began
         if turn is not None and (job := keeping.sessions.fitting.summary_due(self._conversation, turn)) is not None:
@@ -186,6 +184,20 @@ class Kept:
         if self._claim is not None:
             await self._claim.release(error)
 
+    async def _write(self, usage: Usage | None) -> Turn | None:
+        try:
+            return await self._apply(await self._due(usage))
+        except Conflict as conflict:
+            if conflict.code != Conflict.code or not self._conversation.may_branch:
+                raise
+            self._conversation = self._keeping.sessions.branched(self._conversation)
+            return await self._apply(await self._due(usage))
+
+    async def _apply(self, due: Commit) -> Turn | None:
+        if self._claim is not None:
+            await self._claim.answered(Remembered(self.keeper.whole(), self.request.stream), due)
+        return await self._keeping.commits.apply(due)
+
     def _keeper(self, keep: Keep) -> Keeper:
         is_response = self.request.route.keeps is Keeps.RESPONSES
         keeper = Keeper(
@@ -205,19 +217,19 @@ class Kept:
         stopped = self._client.stopped_by if isinstance(error, asyncio.CancelledError) else None
         return stopped or raised or self._failure or InternalError("The server failed on this request.")
 
-    async def _due(self, status: Status, usage: Usage | None) -> Commit:
+    async def _due(self, usage: Usage | None) -> Commit:
         if self._conversation.key is None and not self._conversation.keep.store:
             return Commit()
         answer = self.keeper.read()
         begun = await self._lease.end() if self._lease is not None else None
-        return stored.commit(self._conversation, answer._replace(status=status), usage, begun, self._keeping.now())
+        return stored.commit(self._conversation, answer, usage, begun, self._keeping.now())
 
     async def _keep_partial(self) -> None:
         """The client has seen this much and left."""
         if self._conversation.key is None or not self.keeper.delivered:
             return
         try:
-            await self._keeping.commits.apply(await self._due("incomplete", None))
+            await self._keeping.commits.apply(await self._due(None))
         except RequestError as error:
             _log.warning("an incomplete turn was not kept: %s", error.code)
 

@@ -76,6 +76,13 @@ class Sessions:
             cache_salt=caller.cache_salt,
         )
 
+    def branched(self, conversation: Conversation) -> Conversation:
+        """The same turn in a new chain that begins where this one's history ends."""
+        assert conversation.key is not None
+        parent = (conversation.key.id, conversation.version)
+        begun = self._begin(conversation, Key(conversation.tenant, self.mint("chain")), parent)
+        return conversation._replace(key=begun.session.key, version=0, new=begun.session)
+
     async def _past(self, conversation: Conversation) -> Past | None:
         keep, tenant = conversation.keep, conversation.tenant
         if keep.previous is not None:
@@ -109,8 +116,7 @@ class Sessions:
         if opened.version == turn and session_id.startswith(CHAIN):
             return Past(opened.session, await self._joined(opened), turn, is_new=False, source=source)
         begun = self._begin(conversation, Key(conversation.tenant, self.mint("chain")), place)
-        turns = await self.ending_at(opened.session.key, turn, self.hot_turns)
-        return begun._replace(turns=turns, source="durable")
+        return (await self._longer(begun, self.hot_turns))._replace(source="durable")
 
     async def _read(self, key: Key, turn_id: str) -> tuple[Opened | None, Source]:
         opened = await self.hot.open(key, turn_id)
@@ -146,8 +152,13 @@ class Sessions:
         limit = self.hot_turns
         while len(past.turns) >= limit and self.fitting.misses_older(conversation, past):
             limit *= _MORE
-            past = past._replace(turns=await self.ending_at(*past.end, limit))
+            past = await self._longer(past, limit)
         return past
+
+    async def _longer(self, past: Past, limit: int) -> Past:
+        """With its newest `limit` turns, numbered as its own session's."""
+        turns = await self.ending_at(*past.end, limit)
+        return past._replace(turns=tuple(history.joined(turns, ())) if past.is_new else turns)
 
     async def _summary(self, key: Key) -> Summary | None:
         found = await self.store.get("summary", key)
