@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import os
 import subprocess
@@ -40,6 +41,8 @@ EVENTS = 200_000
 STREAMS = 200
 EVENT = b'data: {"id":"chatcmpl-0123456789abcdef","choices":[{"index":0,"delta":{"content":" token"}}]}\n\n'.ljust(220)
 
+# Operations of one worker, at most.
+_MOST_COUNT = 4 * (WARM_UP + OPERATIONS) // IN_FLIGHT
 # A new epoch is not used at once.
 _SETTLED_SECONDS = 4.5
 
@@ -108,8 +111,10 @@ async def hot(url: str, *, eager: bool) -> Figures:
         await state.hot.open(key, "first")
         await state.hot.fill(Opened(Session(key, 1.0), tuple(turn(n) for n in range(1, KEPT + 1))), "first")
 
+    turns = [turn(KEPT + 1 + count) for count in range(_MOST_COUNT)]
+
     async def operation(worker: int, count: int) -> object:
-        return await state.hot.append_and_read(keys[worker], turn(KEPT + 1 + count), READ)
+        return await state.hot.append_and_read(keys[worker], turns[count], READ)
 
     last = await operation(0, 0)
     if not isinstance(last, Opened) or len(last.turns) != READ:
@@ -128,9 +133,11 @@ async def redis_py(url: str) -> Figures:
     for name in names:
         await client.rpush(name, *(encode_turn(turn(number)) for number in range(1, KEPT + 1)))  # type: ignore[misc]
 
+    turns = [turn(KEPT + 1 + count) for count in range(_MOST_COUNT)]
+
     async def operation(worker: int, count: int) -> object:
         pipeline = client.pipeline(transaction=True)
-        pipeline.rpush(names[worker], encode_turn(turn(KEPT + 1 + count)))
+        pipeline.rpush(names[worker], encode_turn(turns[count]))
         pipeline.ltrim(names[worker], -KEPT, -1)
         pipeline.expire(names[worker], 86400)
         pipeline.lrange(names[worker], -READ, -1)
@@ -163,6 +170,9 @@ async def _load(side: str, operation: Operation, *, eager: bool) -> Figures:
         ends[worker].set()
 
     loop = asyncio.get_running_loop()
+    # As the front does.
+    gc.collect()
+    gc.freeze()
     # A flow that starts inside a Task waits as a Task.
     running: list[Any] = [
         loop.call_soon(Run, work(n), loop) if eager else loop.create_task(work(n)) for n in range(IN_FLIGHT)

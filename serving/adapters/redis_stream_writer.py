@@ -15,7 +15,9 @@ from serving.adapters.redis_connection import RedisConnection
 from serving.front.records import Key
 
 BEGUN = "0-1"
-_BATCH_SECONDS = 0.02
+# A batch waits longer the more streams run: an entry costs ten times as much as an event.
+_SHORTEST_BATCH_SECONDS, _LONGEST_BATCH_SECONDS = 0.02, 0.1
+_BATCH_SECONDS_PER_STREAM = 0.0002
 _BATCH_BYTES = 16 * 1024
 # The oldest events go in slices of this share of what may be kept.
 _SLICES = 16
@@ -42,7 +44,8 @@ class Batches:
     def soon(self, writer: RedisStreamWriter) -> None:
         """Let it flush with the next batch."""
         if not self._due:
-            self._loop.call_later(_BATCH_SECONDS, self.flush)
+            wait = max(_SHORTEST_BATCH_SECONDS, len(self.writers) * _BATCH_SECONDS_PER_STREAM)
+            self._loop.call_later(min(wait, _LONGEST_BATCH_SECONDS), self.flush)
         self._due.append(writer)
 
     def flush(self) -> None:

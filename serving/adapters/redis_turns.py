@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import orjson
 
 from serving.front.records import Item, Key, Session, Turn
@@ -44,5 +46,10 @@ _ESCAPED = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D", ":": "%3A"})
 
 def tagged(key: Key, what: bytes) -> bytes:
     """The name of something that belongs to a session or a stream; all of one share a cluster slot."""
+    return _tag(key) + what
+
+
+@lru_cache(maxsize=4096)
+def _tag(key: Key) -> bytes:
     tag = f"tg:{{{key.tenant.translate(_ESCAPED)}:{key.id.translate(_ESCAPED)}}}:"
-    return tag.encode("utf-8", "surrogatepass") + what
+    return tag.encode("utf-8", "surrogatepass")
