@@ -164,6 +164,31 @@ async def test_purging_empties_the_file_of_what_expired(store: DurableStore, clo
     assert counts == [1, 2, 0]
 
 
+async def test_a_deleted_session_leaves_nothing_in_the_file(store: DurableStore, path: Path) -> None:
+    await filled(store, 3)
+    await store.delete_session(KEY)
+
+    with sqlite3.connect(path) as db:
+        assert [db.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("sessions", "turns")] == [
+            (0,),
+            (0,),
+        ]
+
+
+async def test_numbers_go_on_after_the_last_turn_though_a_clock_was_behind(
+    store: DurableStore, path: Path, clock: Clock
+) -> None:
+    behind = await open_store(f"sqlite:///{path}", StateSettings(), lambda: clock() - 0.3 * RETENTION_SECONDS)
+    await store.append(KEY, 0, turn("t1", "x", tokens=5), new=session())
+    await behind.append(KEY, 1, turn("t2", "x", tokens=5))
+    await behind.close()
+    clock.seconds += 0.9 * RETENTION_SECONDS
+    await store.purge()
+
+    stored = await store.append(KEY, 2, turn("t3", "x"))
+    assert (stored.number, stored.tokens_before) == (3, 10)
+
+
 CALLS_IN_ORDER: list[Callable[[DurableStore], Awaitable[object]]] = [
     lambda store: store.append(KEY, 0, turn("t1", "x"), new=session()),
     lambda store: store.append(KEY, 1, turn("t2", "x")),

@@ -153,6 +153,13 @@ async def test_find_item_gives_the_turn_that_holds_it(store: DurableStore) -> No
     assert await store.find_item(Key(KEY.tenant, "conv_2"), "t1_1") is None
 
 
+async def test_no_item_is_found_by_a_part_of_its_id_or_by_what_may_lie_between_two(store: DurableStore) -> None:
+    items = tuple(Item(id, {}) for id in ("abc", "x", 'q"'))
+    await store.append(KEY, 0, turn("t1")._replace(items=items), new=session())
+
+    assert [await store.find_item(KEY, id) for id in ("ab", "bc", ",", '","', "", "[", "%", "q", '"')] == [None] * 9
+
+
 async def test_what_one_store_object_wrote_another_reads_at_once(place: Place) -> None:
     one, other = await place.open(), await place.open()
 
