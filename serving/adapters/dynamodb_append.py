@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
-from serving.adapters.dynamodb_calls import Calls, Refused, is_free, is_there, together
+from serving.adapters.dynamodb_calls import Calls, Refused, together
 from serving.adapters.dynamodb_keys import (
     SESSION,
     Row,
@@ -27,6 +27,7 @@ from serving.adapters.dynamodb_keys import (
     session_partition,
     turn_lookup,
 )
+from serving.adapters.dynamodb_notation import is_free, is_there
 from serving.adapters.dynamodb_reads import Reads
 from serving.adapters.dynamodb_rows import item_rows, marker_row, session_row
 from serving.adapters.dynamodb_sweeps import Sweeps

@@ -8,17 +8,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from serving.adapters.dynamodb_keys import Row, RowKey
+from serving.adapters.dynamodb_notation import Condition, conditions, plain, written, written_key
 from serving.errors import StoreDown
-
-T = TypeVar("T")
-Values = dict[str, Any]
 
 # What DynamoDB takes in one batch, and how many batches of one call are under way at once.
 _WRITES, _READS, _AT_ONCE = 25, 100, 8
@@ -30,29 +28,11 @@ class Refused(Exception):
     """The condition of a write did not hold."""
 
 
-class Condition(NamedTuple):
-    """A condition expression and its values; no attribute in it is a reserved word."""
-
-    text: str
-    values: Values
-
-
 class Rows(NamedTuple):
     """A page of a query; `next` goes on behind it, None: there is no more."""
 
     rows: list[Row]
     next: Any
-
-
-def is_free(now: float) -> Condition:
-    """There is no such row, or none that may still be seen."""
-    return Condition("attribute_not_exists(session_id) OR expires_at <= :now", {":now": now})
-
-
-def is_there(now: float, **equal: Any) -> Condition:
-    """There is such a row, alive, with these attributes."""
-    tests = "".join(f" AND {name} = :is_{name}" for name in equal)
-    return Condition(f"expires_at > :now{tests}", {":now": now, **{f":is_{name}": equal[name] for name in equal}})
 
 
 class Calls:
@@ -61,13 +41,13 @@ class Calls:
         self.table = table
 
     async def get(self, key: RowKey) -> Row | None:
-        answer = await self.call("get_item", Key=_key(key), ConsistentRead=True)
-        return _plain(answer["Item"]) if "Item" in answer else None
+        answer = await self.call("get_item", Key=written_key(key), ConsistentRead=True)
+        return plain(answer["Item"]) if "Item" in answer else None
 
     async def put(self, row: Row, condition: Condition) -> Row | None:
         """The row that was there before. Raises `Refused`."""
-        answer = await self.call("put_item", Item=_packed(row), ReturnValues="ALL_OLD", **_conditions(condition))
-        return _plain(answer["Attributes"]) if answer.get("Attributes") else None
+        answer = await self.call("put_item", Item=written(row), ReturnValues="ALL_OLD", **conditions(condition))
+        return plain(answer["Attributes"]) if answer.get("Attributes") else None
 
     async def update(self, key: RowKey, changes: Row, condition: Condition) -> Row:
         """The row as it is now; attributes of value None go. Raises `Refused`."""
@@ -76,19 +56,19 @@ class Calls:
         text = " ".join([f"SET {', '.join(sets)}"] * bool(sets) + [f"REMOVE {', '.join(removes)}"] * bool(removes))
         answer = await self.call(
             "update_item",
-            Key=_key(key),
+            Key=written_key(key),
             UpdateExpression=text,
             ExpressionAttributeNames={f"#{name}": name for name in changes},
             ReturnValues="ALL_NEW",
-            **_conditions(condition, {f":{name}": value for name, value in changes.items() if value is not None}),
+            **conditions(condition, {f":{name}": value for name, value in changes.items() if value is not None}),
         )
-        return _plain(answer["Attributes"])
+        return plain(answer["Attributes"])
 
     async def delete(self, key: RowKey, condition: Condition | None = None) -> Row | None:
         """The row that was there. Raises `Refused`."""
-        more = _conditions(condition) if condition else {}
-        answer = await self.call("delete_item", Key=_key(key), ReturnValues="ALL_OLD", **more)
-        return _plain(answer["Attributes"]) if answer.get("Attributes") else None
+        more = conditions(condition) if condition else {}
+        answer = await self.call("delete_item", Key=written_key(key), ReturnValues="ALL_OLD", **more)
+        return plain(answer["Attributes"]) if answer.get("Attributes") else None
 
     async def query(
         self, condition: Condition, *, forward: bool, limit: int = 0, start: Any = None, **more: Any
@@ -99,11 +79,11 @@ class Calls:
         answer = await self.call(
             "query",
             KeyConditionExpression=condition.text,
-            ExpressionAttributeValues=_packed(condition.values),
+            ExpressionAttributeValues=written(condition.values),
             ScanIndexForward=forward,
             **{"ConsistentRead": True, **more},
         )
-        return Rows([_plain(item) for item in answer["Items"]], answer.get("LastEvaluatedKey"))
+        return Rows([plain(item) for item in answer["Items"]], answer.get("LastEvaluatedKey"))
 
     async def every(self, condition: Condition, **more: Any) -> list[Row]:
         """All pages of a query."""
@@ -119,13 +99,13 @@ class Calls:
         """The rows of these keys that are there, in the order of the keys."""
         found: dict[RowKey, Row] = {}
         wait = _Backoff()
-        asked = [_key(key) for key in keys]
+        asked = [written_key(key) for key in keys]
         while asked:
             now, asked = asked[:_READS], asked[_READS:]
             answer = await self.call(
                 "batch_get_item", True, RequestItems={self.table: {"Keys": now, "ConsistentRead": True}}
             )
-            for row in map(_plain, answer["Responses"].get(self.table, [])):
+            for row in map(plain, answer["Responses"].get(self.table, [])):
                 found[row["session_id"], row["sort_key"]] = row
             left = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
             asked += left
@@ -134,8 +114,8 @@ class Calls:
 
     async def write(self, puts: Iterable[Row] = (), deletes: Iterable[RowKey] = ()) -> None:
         """Put and delete rows, without conditions and in no order."""
-        requests = [{"PutRequest": {"Item": _packed(row)}} for row in puts]
-        requests += [{"DeleteRequest": {"Key": _key(key)}} for key in deletes]
+        requests = [{"PutRequest": {"Item": written(row)}} for row in puts]
+        requests += [{"DeleteRequest": {"Key": written_key(key)}} for key in deletes]
         batches = [requests[start : start + _WRITES] for start in range(0, len(requests), _WRITES)]
         for start in range(0, len(batches), _AT_ONCE):
             await together(*(self._write_batch(batch) for batch in batches[start : start + _AT_ONCE]))
@@ -187,29 +167,3 @@ class _Backoff:
         if throttled:
             await asyncio.sleep(self._seconds * random.uniform(0.5, 1.5))
             self._seconds = min(1, self._seconds * 2)
-
-
-def _conditions(condition: Condition, more: Values | None = None) -> dict[str, Any]:
-    values = _packed({**condition.values, **(more or {})})
-    return {"ConditionExpression": condition.text, **({"ExpressionAttributeValues": values} if values else {})}
-
-
-def _key(key: RowKey) -> dict[str, Any]:
-    return {"session_id": {"S": key[0]}, "sort_key": {"S": key[1]}}
-
-
-def _packed(row: Row) -> dict[str, Any]:
-    """In DynamoDB's notation; attributes of value None are not there."""
-    return {
-        name: {"S": value} if isinstance(value, str) else {"N": repr(value)}
-        for name, value in row.items()
-        if value is not None
-    }
-
-
-def _plain(item: dict[str, Any]) -> Row:
-    return {name: value["S"] if "S" in value else _number(value["N"]) for name, value in item.items()}
-
-
-def _number(text: str) -> int | float:
-    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -1,15 +1,17 @@
 """Deletes items, and sessions with all their rows, from the DynamoDB table; a delete that was cut short can go on.
 
 A session goes in this order: its own row expires, so nobody sees it any more; a fence takes the place of the next
-marker, so no append under way can come in; turns go, items before the markers that name them; its row goes last.
+marker, so no append under way can come in; turns go, items before the markers that name them; its row goes last. From
+the fence on it goes on when its caller leaves.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from serving.adapters.dynamodb_calls import Calls, Condition, Refused, is_there
+from serving.adapters.dynamodb_calls import Calls, Refused
 from serving.adapters.dynamodb_keys import (
     SESSION,
     Row,
@@ -22,8 +24,10 @@ from serving.adapters.dynamodb_keys import (
     marker_key,
     marks,
 )
+from serving.adapters.dynamodb_notation import Condition, is_there
 from serving.adapters.dynamodb_reads import Reads
 from serving.adapters.dynamodb_rows import item_key, turns_of
+from serving.adapters.dynamodb_sweeps import Sweeps
 
 _DAY_SECONDS = 86400
 _SWEEP_ROWS = 1000
@@ -32,9 +36,12 @@ _ORPHANED_SECONDS = 3600
 
 
 class Deletes:
-    def __init__(self, calls: Calls, reads: Reads, retention_seconds: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, calls: Calls, reads: Reads, sweeps: Sweeps, retention_seconds: float, now: Callable[[], float]
+    ) -> None:
         self._calls = calls
         self._reads = reads
+        self._sweeps = sweeps
         self._retention_seconds = retention_seconds
         self._now = now
 
@@ -60,23 +67,27 @@ class Deletes:
         row = await self._calls.get((partition, SESSION))
         if row is None:
             return False
-        now, incarnation = self._now(), row["incarnation"]
+        now = self._now()
         was_there = lives(row, now)
         if was_there:
             try:
                 # A day ago, so that it is over by a clock that is late, too.
                 end = {"expires_at": int(now) - _DAY_SECONDS, "deleting": 1}
-                await self._calls.update(key_of(row), end, is_there(now, incarnation=incarnation))
+                await self._calls.update(key_of(row), end, is_there(now, incarnation=row["incarnation"]))
             except Refused:
                 return False
         elif "deleting" not in row:
             return False
-        await self._fence(partition, row)
+        await asyncio.shield(self._sweeps.start(self._take_away(partition, row)))
+        return True
+
+    async def _take_away(self, partition: str, session: Row) -> None:
+        incarnation = session["incarnation"]
+        await self._fence(partition, session)
         await self._sweep(partition, incarnation)
         # Refused: there is a new session of this id.
         with suppress(Refused):
-            await self._calls.delete(key_of(row), Condition("incarnation = :own", {":own": incarnation}))
-        return True
+            await self._calls.delete(key_of(session), Condition("incarnation = :own", {":own": incarnation}))
 
     async def _fence(self, partition: str, session: Row) -> None:
         """Take the number that the next append would, over again where one was faster."""

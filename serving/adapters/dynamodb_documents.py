@@ -9,7 +9,7 @@ from typing import cast
 
 import orjson
 
-from serving.adapters.dynamodb_calls import Calls, Refused, is_free, is_there
+from serving.adapters.dynamodb_calls import Calls, Refused
 from serving.adapters.dynamodb_keys import (
     HEAD,
     Row,
@@ -23,6 +23,7 @@ from serving.adapters.dynamodb_keys import (
     user_key,
 )
 from serving.adapters.dynamodb_lists import Listing, listed
+from serving.adapters.dynamodb_notation import is_free, is_there
 from serving.adapters.dynamodb_rows import parts_of
 from serving.adapters.dynamodb_sweeps import Sweeps
 from serving.errors import StoreDown, VersionConflict

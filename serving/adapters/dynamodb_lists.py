@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from serving.adapters.dynamodb_calls import Calls, Condition
+from serving.adapters.dynamodb_calls import Calls
 from serving.adapters.dynamodb_keys import Row, key_of
+from serving.adapters.dynamodb_notation import Condition
 from serving.adapters.dynamodb_table import OWNER, USER
 
 # Keys that one BatchGetItem takes.

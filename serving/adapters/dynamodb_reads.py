@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from serving.adapters.dynamodb_calls import Calls, Condition, Rows, together
+from serving.adapters.dynamodb_calls import Calls, Rows, together
 from serving.adapters.dynamodb_keys import LAST_MARKER, SESSION, Row, item_lookup, lives, marker_key, marks, number_of
+from serving.adapters.dynamodb_notation import Condition
 from serving.adapters.dynamodb_rows import turns_of
 from serving.adapters.dynamodb_table import LOOKUP
 from serving.front.records import Turn
@@ -29,7 +30,7 @@ class Walk(NamedTuple):
 
     def wider(self) -> Walk:
         """Turns of many items take few pages: each reads four times as much as the one before."""
-        return self._replace(size=min(_MOST_ROWS, 4 * self.size))
+        return self._replace(size=4 * self.size)
 
 
 class Reads:
@@ -45,27 +46,37 @@ class Reads:
 
     async def newest(self, partition: str, limit: int) -> tuple[Row, list[Turn]] | None:
         """The session and its newest turns, newest first; mostly one round trip."""
-        condition = _between(partition, "t#", SESSION)
-        size = min(_MOST_ROWS, 2 + _ROWS_PER_TURN * limit)
-        page = await self._calls.query(condition, forward=False, limit=size)
+        walk = Walk(_between(partition, "t#", SESSION), False, 2 + _ROWS_PER_TURN * limit)
+        page = await self._page(walk)
         if not page.rows or page.rows[0]["sort_key"] != SESSION or not lives(page.rows[0], self._now()):
             return None
         session, first = page.rows[0], page._replace(rows=page.rows[1:])
-        return session, await self._whole(first, session, limit, Walk(condition, False, size))
+        return session, await self._whole(first, session, limit, walk)
 
     async def turns(self, partition: str, after: int, before: int | None, limit: int, forward: bool) -> list[Turn]:
-        condition = _between(partition, _first(after + 1), LAST_MARKER if before is None else _last(before - 1))
-        if limit < 1 or condition.values[":low"] > condition.values[":high"]:
+        last = _LAST_NUMBER if before is None else before - 1
+        if limit < 1 or last <= after:
             return []
-        size = min(_MOST_ROWS, _ROWS_PER_TURN * (limit + 1))
-        session, page = await together(
-            self.session(partition), self._calls.query(condition, forward=forward, limit=size)
+        if forward:
+            return await self._forward(partition, after, last, limit)
+        walk = Walk(_between(partition, _first(after + 1), _last(last)), False, _ROWS_PER_TURN * (limit + 1))
+        session, page = await together(self.session(partition), self._page(walk))
+        return [] if session is None else await self._whole(page, session, limit, walk)
+
+    async def _forward(self, partition: str, after: int, last: int, limit: int) -> list[Turn]:
+        """Only what is there before it starts: else it may pass where a turn comes in, and meet the one behind it."""
+        newest = await self.newest(partition, 1)
+        if newest is None or not newest[1] or newest[1][0].number <= after:
+            return []
+        session, (turn,) = newest
+        walk = Walk(
+            _between(partition, _first(after + 1), _last(min(last, turn.number))), True, _ROWS_PER_TURN * (limit + 1)
         )
-        return [] if session is None else await self._whole(page, session, limit, Walk(condition, forward, size))
+        return await self._whole(await self._page(walk), session, limit, walk)
 
     async def turn_rows(self, partition: str, number: int) -> list[Row]:
-        """All rows that belong, or may have belonged, to this turn."""
-        return await self._calls.every(_between(partition, _first(number), _last(number)), forward=True)
+        """All rows that belong, or may have belonged, to this turn, its marker first: then all its items are there."""
+        return await self._calls.every(_between(partition, _first(number), _last(number)), forward=False)
 
     async def markers(self, partition: str, number: int) -> list[Row]:
         """The marker of this turn in each incarnation."""
@@ -121,7 +132,11 @@ class Reads:
             if len(turns) >= limit or page.next is None:
                 return turns[:limit]
             walk = walk.wider()
-            page = await self._calls.query(walk.condition, forward=walk.forward, limit=walk.size, start=page.next)
+            page = await self._page(walk, page.next)
+
+    async def _page(self, walk: Walk, start: Any = None) -> Rows:
+        size = min(_MOST_ROWS, walk.size)
+        return await self._calls.query(walk.condition, forward=walk.forward, limit=size, start=start)
 
 
 def _between(partition: str, low: str, high: str) -> Condition:

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from serving.adapters.dynamodb_append import Appends
-from serving.adapters.dynamodb_calls import Calls, Refused, is_there
+from serving.adapters.dynamodb_calls import Calls, Refused
 from serving.adapters.dynamodb_client import dynamodb
 from serving.adapters.dynamodb_deletes import Deletes
 from serving.adapters.dynamodb_documents import Documents
 from serving.adapters.dynamodb_keys import SESSION, lives, owner_key, session_partition, short, user_key
 from serving.adapters.dynamodb_lists import Listing, listed
+from serving.adapters.dynamodb_notation import is_there
 from serving.adapters.dynamodb_reads import Reads
 from serving.adapters.dynamodb_rows import changeable, session_of
 from serving.adapters.dynamodb_sweeps import Sweeps
@@ -39,7 +40,7 @@ class DynamoStore:
         self._sweeps = Sweeps(calls, settings.store_timeout_seconds)
         self._reads = Reads(calls, now)
         self._appends = Appends(calls, self._reads, self._sweeps, retention_seconds, now)
-        self._deletes = Deletes(calls, self._reads, retention_seconds, now)
+        self._deletes = Deletes(calls, self._reads, self._sweeps, retention_seconds, now)
         self._documents = Documents(calls, self._sweeps, retention_seconds, now)
         self._closed = False
         self._under_way = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from serving.adapters.dynamodb_store import DynamoStore
 from serving.errors import SessionGone, StoreDown, VersionConflict
 from serving.front.records import Key
-from serving.front.stores import DurableStore
+from serving.front.stores import DurableStore, Order
 from serving.settings import StateSettings
 from tests.contract.values import KEY, document, everything, filled, session, turn
 from tests.support.dynamodb_faults import Faults, How
@@ -198,6 +199,23 @@ async def test_a_delete_that_was_cut_short_does_not_touch_the_next_session_of_th
     assert (opened.session.user, opened.turns) == ("new", tuple(stored[2:]))
 
 
+async def test_a_delete_goes_on_when_its_caller_leaves(
+    faults: Faults, shaky: DurableStore, steady: DurableStore
+) -> None:
+    await filled(shaky, 3)
+    faults.fail("BatchWriteItem", "held", 1)
+    leaving = asyncio.ensure_future(shaky.delete_session(KEY))
+    while not faults.failed["BatchWriteItem"]:
+        await asyncio.sleep(0.01)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    faults.release()
+    await shaky.close()
+
+    assert leaving.cancelled()
+    assert not await steady.delete_session(KEY), "a delete that is not finished could go on"
+
+
 @pytest.mark.parametrize("successor", [False, True])
 async def test_an_append_that_a_delete_overtakes_finds_its_session_gone(
     faults: Faults, shaky: DurableStore, steady: DurableStore, successor: bool
@@ -232,3 +250,29 @@ async def test_of_two_who_were_both_about_to_commit_one_is_in_and_the_other_hear
         await late
     assert await everything(steady) == [*stored, won]
     assert await steady.find_item(KEY, "late_0") is None
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_reader_between_two_pages_sees_no_turn_in_part_and_no_gap(
+    faults: Faults, shaky: DurableStore, steady: DurableStore, monkeypatch: pytest.MonkeyPatch, order: Order
+) -> None:
+    stored = await filled(steady, 1)
+    # Rows of a dead attempt at turn 2 fill the first page, behind where the rows of the turn that comes in will be.
+    monkeypatch.setattr("secrets.token_hex", lambda _: "f" * 16)
+    faults.fail("PutItem", "not_sent")
+    with pytest.raises(StoreDown):
+        await shaky.append(KEY, 1, turn("dead", *"abcdefghijklmnopqrst"))
+    attempts = itertools.count()
+    monkeypatch.setattr("secrets.token_hex", lambda _: f"{next(attempts):016x}")
+    queries = faults.seen["Query"]
+    faults.fail("Query", "held", 1, after=2 if order == "asc" else 1)
+    reading = asyncio.ensure_future(shaky.turns(KEY, limit=2, order=order))
+    while not faults.failed["Query"]:
+        await asyncio.sleep(0.01)
+        assert not reading.done(), faults.seen["Query"] - queries
+    stored.append(await steady.append(KEY, 1, turn("t2", "x", "y", tokens=10)))
+    stored.append(await steady.append(KEY, 2, turn("t3", "z", tokens=10)))
+    faults.release()
+
+    assert await reading in (stored[:1], stored[:2], stored) if order == "asc" else (stored[:1],)
+    assert await steady.turns(KEY, limit=9, order="asc") == stored

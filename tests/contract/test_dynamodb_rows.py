@@ -133,16 +133,21 @@ async def test_a_flow_that_no_task_drives_is_served(store: DurableStore) -> None
     assert await everything(store) == stored
 
 
-async def test_making_the_table_twice_makes_it_once_and_keeps_its_rows(url: str, store: DurableStore) -> None:
+async def test_making_the_table_twice_makes_it_once_and_keeps_its_rows(backend: DynamoServer) -> None:
+    url = backend.url("made-twice")
+    assert await create(url)
+    store = await open_store(url, StateSettings(), lambda: AT)
     stored = await filled(store, 1)
 
     assert not await create(url)
     assert await everything(store) == stored
+    await store.close()
 
 
-async def test_amazon_is_told_which_attribute_ends_a_row_where_it_can_be_told(backend: DynamoServer, url: str) -> None:
-    async with dynamodb(table_of(url), backend.endpoint, REGION, 20) as client:
-        found = (await client.describe_time_to_live(TableName=table_of(url)))["TimeToLiveDescription"]
+async def test_amazon_is_told_which_attribute_ends_a_row_where_it_can_be_told(backend: DynamoServer) -> None:
+    await create(backend.url("with-an-end"))
+    async with dynamodb("with-an-end", backend.endpoint, REGION, 20) as client:
+        found = (await client.describe_time_to_live(TableName="with-an-end"))["TimeToLiveDescription"]
 
     if isinstance(backend, MotoServer):
         assert found == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}

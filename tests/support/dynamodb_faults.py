@@ -28,7 +28,7 @@ class Faults:
 
     def __init__(self, endpoint: str) -> None:
         self._target = endpoint
-        self._plan: dict[str, tuple[How, int]] = {}
+        self._plan: dict[str, tuple[How, int, int]] = {}
         self._released = asyncio.Event()
         self.seen: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -46,9 +46,9 @@ class Faults:
         await self._runner.cleanup()
         await self._client.close()
 
-    def fail(self, operation: str, how: How, times: int = 1_000_000) -> None:
-        """The next `times` requests of this operation, e.g. "PutItem", go wrong."""
-        self._plan[operation] = (how, times)
+    def fail(self, operation: str, how: How, times: int = 1_000_000, *, after: int = 0) -> None:
+        """`times` requests of this operation, e.g. "PutItem", go wrong, beginning with the one that follows `after`."""
+        self._plan[operation] = (how, times, after)
 
     def heal(self) -> None:
         self._plan.clear()
@@ -81,10 +81,11 @@ class Faults:
         return self._broken(request) if how == "unanswered" else response
 
     def _next(self, operation: str) -> How | Literal[""]:
-        how, times = self._plan.get(operation, ("throttle", 0))
-        if not times:
+        how, times, after = self._plan.get(operation, ("throttle", 0, 0))
+        if after or not times:
+            self._plan[operation] = (how, times, max(0, after - 1))
             return ""
-        self._plan[operation] = (how, times - 1)
+        self._plan[operation] = (how, times - 1, 0)
         self.failed[operation] += 1
         return how
 
