@@ -30,12 +30,13 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Report:
-    """`str` of it is what a person reads."""
+    """`str` of it is what a person reads. `histories` counts those that turns were generated from, by store."""
 
     seed: int
     store: str
     faults: tuple[Fault, ...]
     requests: tuple[Request, ...]
+    histories: Counter[str]
     readings: int
     violations: tuple[Violation, ...]
 
@@ -48,7 +49,8 @@ class Report:
         lines = [f"seed {self.seed}, store {self.store}"]
         lines += [f"  {fault}" for fault in self.faults]
         lines += [f"{count:6d}  {detail}" for detail, count in details.most_common()]
-        lines += [f"{self.readings} histories read, {len(self.violations)} violations"]
+        lines += [f"{count:6d}  histories from the {source} store" for source, count in self.histories.most_common()]
+        lines += [f"{self.readings} histories read back, {len(self.violations)} violations"]
         lines += [f"  {violation}" for violation in self.violations]
         return "\n".join(lines)
 
@@ -75,7 +77,8 @@ def run(
         readings, late = _read_back(world, workload)
         violations += late + check(workload.requests, readings, witness.statements)
         violations += _tracebacks(world)
-    return Report(seed, store, tuple(planned), tuple(workload.requests), len(readings), tuple(violations))
+        histories = world.histories()
+    return Report(seed, store, tuple(planned), tuple(workload.requests), histories, len(readings), tuple(violations))
 
 
 def _under_fire(world: StateWorld, store: str, workload: Workload, planned: list[Fault]) -> None:

@@ -7,10 +7,25 @@ from tests.checker.conftest import MakeStateWorld, listen
 from tests.checker.faults import old_redis_data
 from tests.support.said import Said
 from tests.support.state_world import StateWorld
+from tests.support.waiting import eventually
 
 
 def turn(world: StateWorld, front: int, number: int) -> Said:
     return world.say(front, "s1", witness.say(f"red/s1/t{number}"))
+
+
+def warm(world: StateWorld) -> None:
+    """Wait until both fronts trust what Redis has."""
+    listen(world)
+    for front in (0, 1):
+        session = f"warm-{front}"
+
+        def is_hot(front: int = front, session: str = session) -> bool:
+            before = world.histories()["hot"]
+            world.say(front, session, witness.say(f"red/{session}/t"))
+            return world.histories()["hot"] > before
+
+        eventually(is_hot, within=20, what="a history from Redis")
 
 
 def markers_seen(said: Said) -> list[str]:
@@ -23,7 +38,7 @@ def markers_seen(said: Said) -> list[str]:
 
 def test_a_flushed_session_goes_on_with_its_whole_history(state_world: MakeStateWorld) -> None:
     world = state_world()
-    listen(world)
+    warm(world)
     for number in range(4):
         assert turn(world, number % 2, number).outcome == "acked"
     assert world.redis is not None
@@ -34,7 +49,7 @@ def test_a_flushed_session_goes_on_with_its_whole_history(state_world: MakeState
 
 def test_without_redis_every_turn_succeeds_at_both_fronts(state_world: MakeStateWorld) -> None:
     world = state_world()
-    listen(world)
+    warm(world)
     assert turn(world, 0, 0).outcome == "acked"
     assert world.redis is not None
     world.redis.kill()
@@ -44,7 +59,7 @@ def test_without_redis_every_turn_succeeds_at_both_fronts(state_world: MakeState
 
 def test_old_data_in_redis_is_not_answered_from(state_world: MakeStateWorld) -> None:
     world = state_world()
-    listen(world)
+    warm(world)
     for number in range(3):
         assert turn(world, number % 2, number).outcome == "acked"
     with old_redis_data(world):

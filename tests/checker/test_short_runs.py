@@ -28,17 +28,19 @@ def test_every_acknowledged_turn_is_there_once_in_order_whatever_fails(tmp_path:
 
 @pytest.mark.timeout(120)
 def test_a_redis_that_is_flushed_again_and_again_fails_no_turn(tmp_path: Path) -> None:
-    strikes = [Fault(0.5 + 0.4 * number, 0.1, "redis", "flushed") for number in range(12)]
-    report = told(run(tmp_path / "world", "sqlite", 21, seconds=6, strikes=strikes))
+    strikes = [Fault(3.5 + 0.4 * number, 0.1, "redis", "flushed") for number in range(12)]
+    report = told(run(tmp_path / "world", "sqlite", 21, seconds=9, strikes=strikes))
     assert not report.violations, str(report)
     assert report.counts["failed"] == 0, str(report)
+    assert report.histories["hot"] > 50, str(report)
 
 
 @pytest.mark.timeout(120)
 def test_a_redis_that_comes_back_with_old_data_forks_nothing(tmp_path: Path) -> None:
-    strikes = [Fault(1.0, 1.5, "redis", "rewound"), Fault(3.0, 1.5, "redis", "rewound")]
-    report = told(run(tmp_path / "world", "sqlite", 22, seconds=6, strikes=strikes))
+    strikes = [Fault(3.5, 1.5, "redis", "rewound"), Fault(8.5, 1.5, "redis", "rewound")]
+    report = told(run(tmp_path / "world", "sqlite", 22, seconds=12, strikes=strikes))
     assert not report.violations, str(report)
+    assert report.histories["hot"] > 50, str(report)
 
 
 def test_a_seed_gives_the_same_faults_again_and_they_end_in_time() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -138,6 +139,11 @@ class StateWorld:
         except OSError as error:
             return Said("broken", type(error).__name__)
         return Said("broken", "the client left") if answer is None else said.of_chat(answer, stream=stream)
+
+    def histories(self) -> Counter[str]:
+        """How many turns' histories the fronts have read, by the store that had them."""
+        lines = [line for front in self.fronts for line in front.log_lines()]
+        return Counter(line["history"] for line in lines if "history" in line)
 
     def get(self, front: int, path: str, team: str = TEAMS[0]) -> Answer:
         """A GET. Raises `OSError`."""
