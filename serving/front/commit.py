@@ -56,8 +56,14 @@ class Commits:
         stored = None
         if commit.key is not None and commit.turn is not None:
             stored = await self._append(commit.key, commit.expected, commit.turn, commit.new)
-        for document in commit.documents:
-            await self._put(document)
+        try:
+            for document in commit.documents:
+                await self._put(document)
+        except Conflict:
+            if commit.key is not None and stored is not None:
+                await self.store.delete_items(commit.key, stored.number)
+                self.spawn(self.hot.forget(commit.key))
+            raise
         return stored
 
     async def _append(self, key: Key, expected: int, turn: Turn, new: Session | None) -> Turn:
@@ -79,8 +85,9 @@ class Commits:
         try:
             await self.store.put(document, document.revision)
         except VersionConflict:
-            # A new document that is there was written by an earlier try; an old one was changed by somebody else.
-            if document.revision:
+            # One that is there as it should be was written by an earlier try.
+            there = await self.store.get(document.kind, document.key)
+            if there is None or there.body != document.body:
                 raise Conflict("The response was cancelled or deleted.", code="response_changed") from None
 
 

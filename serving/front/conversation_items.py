@@ -10,8 +10,9 @@ from fastapi import Request
 from starlette.responses import Response
 
 from serving.errors import Conflict, InvalidRequest, NotFound, SessionGone, VersionConflict
-from serving.front import commit, items, pages
+from serving.front import commit, items, pages, prompt
 from serving.front.cold import ColdEdge, is_id, only, raw_headers, shown
+from serving.front.history import SYSTEM_ROLES
 from serving.front.pages import Asked
 from serving.front.records import Key, Opened, Session, Turn
 from serving.front.session import CHAIN
@@ -37,13 +38,15 @@ class ConversationItems:
         if (given := raw_headers(request).get(b"idempotency-key")) is not None:
             asked = asked._replace(id=f"turn_{hashlib.sha256(given).hexdigest()}")
         stored = await self._append(key, conversation_id, asked)
-        if [item.content for item in stored.items] != [item.content for item in asked.items]:
+        # A system prompt that was due to be stored again stands before them.
+        added = stored._replace(items=stored.items[len(stored.items) - len(asked.items) :])
+        if [item.content for item in added.items] != [item.content for item in asked.items]:
             raise InvalidRequest(
                 "This Idempotency-Key was used with another body.",
                 param="Idempotency-Key",
                 code="idempotency_key_reused",
             )
-        return self._edge.answer(pages.listing(items.as_public_items(stored)))
+        return self._edge.answer(pages.listing(items.as_public_items(added)))
 
     async def list_all(self, conversation_id: str, request: Request) -> Response:
         key, page = self._edge.key(request, conversation_id), pages.asked(request.query_params, "desc")
@@ -66,6 +69,8 @@ class ConversationItems:
             raise _no_item(item_id)
         async with changing(self._state, key):
             was_there = await self._state.store.delete_items(key, found.number, items.stored_ids(item_id))
+            # It may tell what the item said.
+            await self._state.store.delete("summary", key)
         if not was_there:
             raise _no_item(item_id)
         return self._edge.answer(shape(opened.session))
@@ -73,15 +78,22 @@ class ConversationItems:
     async def _append(self, key: Key | None, conversation_id: str, turn: Turn) -> Turn:
         """As the next turn, whoever else adds turns meanwhile."""
         for tries in range(_TRIES):
-            opened = await find(self._state, key, conversation_id)
+            opened = await find(self._state, key, conversation_id, prompt.REPEAT_TURNS)
             try:
                 async with changing(self._state, opened.session.key):
-                    return await self._state.store.append(opened.session.key, opened.version, turn)
+                    return await self._state.store.append(opened.session.key, opened.version, self._whole(turn, opened))
             except SessionGone:
                 raise no_conversation(conversation_id) from None
             except VersionConflict:
                 await asyncio.sleep(_PAUSE_SECONDS * tries)
         raise Conflict("Too many turns are added to this conversation at once. Try again.")
+
+    def _whole(self, turn: Turn, opened: Opened) -> Turn:
+        """With the system prompt before it, where that is due; one that a client adds is stored as it is."""
+        if turn.items[0].content.get("role") in SYSTEM_ROLES:
+            return turn
+        numbered = turn._replace(number=opened.version + 1)
+        return turn._replace(items=prompt.to_store(numbered, prompt.in_force(opened.turns), self._state.mint))
 
     async def _holding(self, key: Key, item_id: str) -> Turn | None:
         """The turn with the item that clients call so."""
@@ -113,11 +125,11 @@ class ConversationItems:
         return entries
 
 
-async def find(state: State, key: Key | None, conversation_id: str) -> Opened:
-    """A conversation with its last turn; the session of a chain of responses is none."""
+async def find(state: State, key: Key | None, conversation_id: str, turns: int = 1) -> Opened:
+    """A conversation with its last turns; the session of a chain of responses is none."""
     if key is None or key.id.startswith(CHAIN):
         raise no_conversation(conversation_id)
-    opened = await state.store.open(key, 1)
+    opened = await state.store.open(key, turns)
     if opened is None:
         raise no_conversation(conversation_id)
     return opened

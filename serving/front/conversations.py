@@ -80,6 +80,7 @@ class Conversations:
         session = (await find(self._state, self._edge.key(request, conversation_id), conversation_id)).session
         async with changing(self._state, session.key):
             was_there = await self._state.store.delete_session(session.key)
+            await self._state.store.delete("summary", session.key)
         if not was_there:
             raise no_conversation(conversation_id)
         return self._edge.answer({"id": conversation_id, "object": "conversation.deleted", "deleted": True})

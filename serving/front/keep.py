@@ -16,7 +16,7 @@ from serving.errors import InvalidRequest
 from serving.front import checks, history
 from serving.front.dialect import Keeps
 
-_SESSION_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_SESSION_ID = re.compile(r"[\x21-\x2e\x30-\x7e]{1,128}")
 _IDEMPOTENCY_KEY = re.compile(rb"[\x20-\x7e]{1,255}")
 
 
@@ -82,9 +82,9 @@ def metadata(given: Any) -> dict[str, str] | None:
 
 
 def session_id(given: Any, name: str) -> str:
-    """An id that a client may choose: 1 to 128 printable ASCII characters without spaces."""
+    """An id that a client may choose: 1 to 128 printable ASCII characters without spaces and slashes."""
     if not isinstance(given, str) or not _SESSION_ID.fullmatch(given):
-        raise _wrong(name, "must be 1 to 128 printable ASCII characters without spaces")
+        raise _wrong(name, "must be 1 to 128 printable ASCII characters without spaces and slashes")
     return given
 
 
