@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from serving.cli.ready import Ready
 
@@ -16,11 +15,6 @@ def root(environ: Mapping[str, str]) -> Path:
     """`$XDG_STATE_HOME/tidegate`, which is `~/.local/state/tidegate` unless set."""
     base = environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "tidegate"
-
-
-def default_store_url(environ: Mapping[str, str]) -> str:
-    """Where conversations are kept unless `front.store` says: one SQLite file for every front of this user."""
-    return f"sqlite:///{quote(str(root(environ).absolute() / 'tidegate.db'))}"
 
 
 class StateFolder:

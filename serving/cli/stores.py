@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from serving.cli.options import add_settings_options, settings_from
-from serving.cli.state import default_store_url
 
 if TYPE_CHECKING:
     from serving.front.stores import DurableStore, HotStore
@@ -30,6 +29,8 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
 
 def front_settings(args: argparse.Namespace, overrides: dict[str, Any] | None = None) -> tuple[str, FrontSettings]:
     """The store's URL, and the settings that the front would have."""
+    from serving.adapters.stores import default_store_url
+
     front = settings_from(args, {"front.store": args.store, **(overrides or {})}).front
     return front.store or default_store_url(os.environ), front
 

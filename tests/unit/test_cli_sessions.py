@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import pytest
 
 from serving.adapters.redis_state import RedisState
-from serving.adapters.stores import open_store
+from serving.adapters.stores import default_store_url, open_store
 from serving.cli import main
-from serving.cli.state import default_store_url
 from serving.front import commit
 from serving.front.commit import Commit
 from serving.front.records import KINDS, Document, Item, Key, Kind, Opened, Session, Turn
