@@ -100,35 +100,34 @@ async def _run(rng: random.Random, server: RedisServer, hots: tuple[RedisHot, Re
     """Whether there was a copy in the end."""
     durable, running = Durable(), list[tuple[Steps, bool]]()
     for number in range(STEPS):
-        if len(running) < 3 and rng.random() < 0.3:
-            if rng.random() < 0.15:
-                running.append((make_change(rng.choice(hots), durable, f"change-{number}", rng), False))
-            else:
-                running.append((take_turn(rng.choice(hots), durable, f"turn-{number}"), True))
-        elif rng.random() < 0.02:
+        chance = rng.random()
+        if len(running) < 3 and chance < 0.04:
+            running.append((make_change(rng.choice(hots), durable, f"change-{number}", rng), False))
+        elif len(running) < 3 and chance < 0.3:
+            running.append((take_turn(rng.choice(hots), durable, f"turn-{number}"), True))
+        elif chance > 0.98:
             server.command("DEL", *rng.choice([(NAME,), (f"{NAME}:turns",), (NAME, f"{NAME}:turns")]))
         elif running:
-            place = rng.randrange(len(running))
-            steps, may_die = running[place]
-            if (may_die and rng.random() < 0.04) or not await _step(steps):
-                del running[place]
+            await _go_on(running, rng, death=0.04)
     while running:
-        steps, may_die = running.pop()
-        while not (may_die and rng.random() < 0.2) and await _step(steps):
-            pass
+        await _go_on(running, rng, death=0.1)
     if rng.random() < 0.5:
-        running.append((take_turn(rng.choice(hots), durable, "last"), True))
-        while await _step(running[0][0]):
-            pass
+        running.append((take_turn(rng.choice(hots), durable, "last"), False))
+        while running:
+            await _go_on(running, rng, death=0)
     found = await hots[0].open(KEY, "afterwards")
     assert found is None or found == durable.read(), f"seed {seed}: {found} instead of {durable.read()}"
     return found is not None
 
 
-async def _step(steps: Steps) -> bool:
-    """False when there was none left."""
+async def _go_on(running: list[tuple[Steps, bool]], rng: random.Random, *, death: float) -> None:
+    """One step of one that runs, which may end it, or be its death."""
+    place = rng.randrange(len(running))
+    steps, may_die = running[place]
+    if may_die and rng.random() < death:
+        del running[place]
+        return
     try:
         await anext(steps)
     except StopAsyncIteration:
-        return False
-    return True
+        del running[place]
