@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from serving import cli, main
 from serving.cli import household, machine
 from serving.cli.crew import Worker
 from serving.cli.household import plan
@@ -224,3 +225,12 @@ def test_the_json_line_is_what_scripts_rely_on() -> None:
         "api_key": "k",
         "model": "m",
     }
+
+
+def test_flags_say_where_a_front_keeps_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr(main, "run_front", lambda settings, **_: bool(seen.append(settings)))
+    flags = ["--store", "sqlite:///x.db", "--redis", "unix:///run/redis.sock"]
+
+    assert cli.main(["front", "--engine", "http://127.0.0.1:1", *flags]) == 0
+    assert (seen[0].front.store, seen[0].front.redis) == ("sqlite:///x.db", "unix:///run/redis.sock")
