@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from serving.settings import Settings
 
 # Values that a terminal, a log or a pasted bug report must not show.
-_SECRET_ENDINGS = ("_key", "_keys", "_secret")
+_SECRET_ENDINGS = ("_key", "_keys", "_secret", "_token")
+_PASSWORD = re.compile(r"(?<=://)([^/@?#]*):[^/@?#]*@")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def _rows(settings: Settings) -> Iterator[Row]:
             value = getattr(value, name)
         if key.endswith(_SECRET_ENDINGS) and value:
             value = "(set, not shown)"
+        elif isinstance(value, str):
+            value = _PASSWORD.sub(r"\1:***@", value)
         yield Row(key, value, default, variable(key), description)
 
 

@@ -87,15 +87,16 @@ class Idempotency:
     wait_seconds: float
     mint: Mint
 
-    async def claim(self, tenant: str, keep: Keep, lost: Callable[[], None]) -> Claim | Remembered:
+    async def claim(self, tenant: str, keep: Keep, user: str | None, lost: Callable[[], None]) -> Claim | Remembered:
         """Raises `InvalidRequest` for a key that came with another body, `StateUnavailable`, `Conflict`."""
         assert keep.idempotency_key is not None
-        key, fingerprint = Key(tenant, keep.idempotency_key), keep.fingerprint.hex()
-        now = self.leases.now
+        now, key = self.leases.now, Key(tenant, keep.idempotency_key)
+        asked = {"fingerprint": keep.fingerprint.hex()}
+        wanted = Document(key, "idempotency", asked, now(), user, ttl_seconds=self.keep_seconds)
         deadline = now() + self.wait_seconds
         while now() < deadline:
             try:
-                found = await self._look(key, fingerprint, lost)
+                found = await self._look(wanted, lost)
             except StoreDown:
                 raise commit.unavailable() from None
             if found is not None:
@@ -103,10 +104,10 @@ class Idempotency:
             await asyncio.sleep(_POLL_SECONDS)
         raise Conflict("A request with this Idempotency-Key is still running.", code="idempotency_key_in_use")
 
-    async def _look(self, key: Key, fingerprint: str, lost: Callable[[], None]) -> Claim | Remembered | None:
+    async def _look(self, wanted: Document, lost: Callable[[], None]) -> Claim | Remembered | None:
         store, now = self.commits.store, self.leases.now()
-        found = await store.get("idempotency", key)
-        if found is not None and found.body["fingerprint"] not in (fingerprint, None):
+        found = await store.get("idempotency", wanted.key)
+        if found is not None and found.body["fingerprint"] not in (wanted.body["fingerprint"], None):
             raise InvalidRequest(
                 "This Idempotency-Key was used with another body.",
                 param="Idempotency-Key",
@@ -119,8 +120,8 @@ class Idempotency:
         if found is not None and not lease.is_over(found, now):
             return None
         turn = found.body["turn"] if found is not None and found.body["turn"] else self.mint("turn")
-        body = {"state": "running", "fingerprint": fingerprint, "turn": turn, "lease_until": self.leases.until()}
-        mine = Document(key, "idempotency", body, now, ttl_seconds=self.keep_seconds)
+        body = {**wanted.body, "state": "running", "turn": turn, "lease_until": self.leases.until()}
+        mine = wanted._replace(body=body, created_at=now)
         try:
             stored = await store.put(mine, found.revision if found else 0)
         except VersionConflict:

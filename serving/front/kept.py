@@ -89,7 +89,9 @@ class Keeping:
         assert keep is not None
         claim = None
         if keep.idempotency_key is not None:
-            found = await self.idempotency.claim(caller.team, keep, lost=lambda: client.stop(taken_over()))
+            found = await self.idempotency.claim(
+                caller.team, keep, _user(request), lost=lambda: client.stop(taken_over())
+            )
             if isinstance(found, Remembered):
                 _replay(found, client, keep)
                 return None
@@ -258,6 +260,11 @@ class Kept:
             return None
         stream_id = self._conversation.response_id or stored.id_in(first)
         return streams.open(Key(name.tenant, stream_id)) if stream_id else None
+
+
+def _user(request: GenerationRequest) -> str | None:
+    user = request.body.get("user")
+    return user if isinstance(user, str) else None
 
 
 def _no_log(_: bytes) -> StreamWriter | None:

@@ -87,7 +87,8 @@ def _document(conversation: Conversation, answer: Answer, begun: Document | None
         return written._replace(revision=begun.revision, created_at=begun.created_at) if begun else written
     content = {**answer.object, "metadata": conversation.keep.metadata or {}}
     messages = [{"id": item.id, **item.content} for item in conversation.items]
-    body = {"object": content, "messages": messages}
+    session = conversation.key.id if conversation.key is not None else None
+    body = {"object": content, "messages": messages, "session": session}
     key = Key(conversation.tenant, answer.object["id"])
     return Document(key, "chat_completion", body, now, conversation.user)
 
