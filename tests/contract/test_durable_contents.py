@@ -133,7 +133,7 @@ async def test_a_session_of_two_thousand_turns_or_as_many_as_its_server_can_bear
     assert opened.turns == tuple(stored[-64:])
     assert await everything(store) == stored
     before = count * 3 // 4
-    assert await store.turns(KEY, before=before, limit=100, order="desc") == stored[before - 101 : before - 1][::-1]
-    assert await store.find_item(KEY, "t177_0") == stored[176]
+    assert await store.turns(KEY, before=before, limit=100, order="desc") == stored[max(before - 101, 0) : before - 1][::-1]
+    assert await store.find_item(KEY, "t77_0") == stored[76]
     assert await store.delete_session(KEY)
     assert await everything(store) == []

@@ -103,9 +103,10 @@ class DynamoServer:
 
 
 class MotoServer(DynamoServer):
-    """Forgets everything when it ends. It sorts all rows of a table for each query: few turns, or many minutes."""
+    """Forgets everything when it ends. It sorts a whole table for each query: few turns and clients, or long tests."""
 
-    most_turns = 400
+    most_turns = 100
+    most_clients = 10
 
     @staticmethod
     def missing() -> str | None:
