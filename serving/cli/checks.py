@@ -52,7 +52,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from _ports(settings, environ)
     yield _model_source(settings, environ)
     yield _optional("nginx", "only `make bench-front` and the nginx tests use it")
-    yield _optional("redis-server", "nothing uses it yet")
+    yield _optional("redis-server", "`tidegate up` then runs the Valkey that came with it")
 
 
 def _python() -> Finding:
