@@ -24,12 +24,12 @@ import uvloop
 
 from bench.processes import BenchError
 from bench.report import Bar, bars_table, ratio, table
-from serving.adapters.redis_state import RedisState
-from serving.adapters.redis_turns import decode_turns, encode_turn
+from serving.adapters.redis.state import RedisState
+from serving.adapters.redis.turns import decode_turns, encode_turn
 from serving.cli.embedded_redis import answers, server_binary
 from serving.cli.ports import any_free
 from serving.front.eager import Run, Wake
-from serving.front.records import Item, Key, Opened, Session, Turn
+from serving.front.state.records import Item, Key, Opened, Session, Turn
 from serving.settings import StateSettings
 
 IN_FLIGHT = 64

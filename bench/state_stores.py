@@ -18,8 +18,8 @@ import uvloop
 
 from bench.report import Bar, table
 from serving.adapters.stores import open_store
-from serving.front.records import Item, Key, Session, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Item, Key, Session, Turn
+from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 from tests.support.dynamodb_server import DynaliteServer, MotoServer
 from tests.support.postgres_server import PostgresServer

@@ -10,27 +10,27 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from serving.adapters.no_redis import NoHotStore
-from serving.adapters.redis_state import RedisState
+from serving.adapters.redis.absent import NoHotStore
+from serving.adapters.redis.state import RedisState
 from serving.adapters.stores import default_store_url, open_store
 from serving.errors import StoreDown
-from serving.front import history
-from serving.front.asking import Asking
 from serving.front.attempt import Attempts
-from serving.front.commit import Commits
+from serving.front.cold.parts import State
 from serving.front.eager import Run
-from serving.front.fitting import Fitting
-from serving.front.idempotency import Idempotency
 from serving.front.ids import Mint
-from serving.front.kept import Keeping
-from serving.front.lease import Leases
 from serving.front.route import Fleet
-from serving.front.running import Running
-from serving.front.session import Sessions
-from serving.front.state import State
-from serving.front.stores import DurableStore, HotStore
-from serving.front.summaries import Summaries
-from serving.front.token_ratio import TokenRatio
+from serving.front.state import history
+from serving.front.state.asking import Asking
+from serving.front.state.commit import Commits
+from serving.front.state.fitting import Fitting
+from serving.front.state.idempotency import Idempotency
+from serving.front.state.kept import Keeping
+from serving.front.state.lease import Leases
+from serving.front.state.running import Running
+from serving.front.state.session import Sessions
+from serving.front.state.stores import DurableStore, HotStore
+from serving.front.state.summaries import Summaries
+from serving.front.state.token_ratio import TokenRatio
 from serving.settings import FrontSettings
 
 _log = logging.getLogger("tidegate.front")

@@ -17,21 +17,22 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.metrics_core import Metric
 
 from serving.adapters import known_keys
-from serving.adapters.engine_directory import EngineDirectory
-from serving.adapters.engine_http import EnginePool, Patience
+from serving.adapters.engines.directory import EngineDirectory
+from serving.adapters.engines.http import EnginePool, Patience
 from serving.adapters.log_lines import LogLines
 from serving.errors import SettingsError
-from serving.front import admin, api, flow
+from serving.front import admin, flow
 from serving.front.attempt import Attempts, RetryBudget
 from serving.front.auth import Auth
 from serving.front.budget import Budget
+from serving.front.cold import app as api
 from serving.front.deadlines import Limits
 from serving.front.edge import Edge
 from serving.front.hot import HotProtocol
 from serving.front.ids import minter
 from serving.front.ledger import Ledger
 from serving.front.route import Endpoint, Fleet
-from serving.front.running import Running
+from serving.front.state.running import Running
 from serving.keeping import KeptState
 from serving.metrics import FrontMetrics
 from serving.servers import Listener, Signals

@@ -150,9 +150,9 @@ class FrontSettings(Part):
     keys_file: str | None = Field(None, description="YAML file of keys with team, models and limits.")
     store: str | None = Field(
         None,
-        description="sqlite:///FILE, postgresql://…, dynamodb://TABLE?region=R. Unset: SQLite in the state folder",
+        description="sqlite:///FILE, postgresql://…, dynamodb://TABLE. Unset: a SQLite file in the state folder.",
     )
-    redis: str | None = Field(None, description="redis://… or unix://…, 6.2 or later. Unset: no hot turns, no resume")
+    redis: str | None = Field(None, description="redis://… or unix://…, 6.2 or later. Unset: no hot turns, no resume.")
     heartbeat_seconds: Seconds = Field(10, description="Silence after which a stream gets an SSE comment.")
     drain_seconds: Seconds = Field(150, description="How long a stopping front waits for its streams.")
     drain_delay_seconds: float = Field(0, ge=0, description="Not ready, still serving, before it stops accepting.")

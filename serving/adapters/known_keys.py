@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from serving.errors import InvalidRequest, SettingsError
-from serving.front import history, keys
+from serving.front import keys
 from serving.front.auth import Caller
-from serving.front.history import Strategy
+from serving.front.state import history
+from serving.front.state.history import Strategy
 
 _ENTRY_FIELDS = frozenset(
     {"name", "team", "key", "sha256", "models", "requests_per_minute", "tokens_per_minute", "expires", "history"}

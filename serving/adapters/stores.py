@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from serving.errors import SettingsError
-from serving.front.stores import DurableStore
+from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 
 _KEY = "front.store"
@@ -62,14 +62,14 @@ async def open_store(url: str, settings: StateSettings, now: Callable[[], float]
     """
     target = parse(url)
     if isinstance(target, SqliteFile):
-        from serving.adapters.sqlite_store import SqliteStore
+        from serving.adapters.sqlite.store import SqliteStore
 
         return await SqliteStore.connect(target.path, settings, now)
     if isinstance(target, PostgresDatabase):
-        from serving.adapters.postgres_store import PostgresStore
+        from serving.adapters.postgres.store import PostgresStore
 
         return await PostgresStore.connect(target.url, settings, now)
-    from serving.adapters.dynamodb_store import DynamoStore
+    from serving.adapters.dynamodb.store import DynamoStore
 
     return await DynamoStore.connect(target.table, target.endpoint, target.region, settings, now)
 
@@ -78,14 +78,14 @@ async def create(url: str) -> bool:
     """Make the file, the tables or the table that a URL names; False when all of it was there. Idempotent."""
     target = parse(url)
     if isinstance(target, SqliteFile):
-        from serving.adapters.sqlite_store import SqliteStore
+        from serving.adapters.sqlite.store import SqliteStore
 
         return await SqliteStore.create_schema(target.path)
     if isinstance(target, PostgresDatabase):
-        from serving.adapters.postgres_store import PostgresStore
+        from serving.adapters.postgres.store import PostgresStore
 
         return await PostgresStore.create_schema(target.url)
-    from serving.adapters.dynamodb_store import DynamoStore
+    from serving.adapters.dynamodb.store import DynamoStore
 
     return await DynamoStore.create_table(target.table, target.endpoint, target.region)
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from serving.front.records import KINDS, Document, Key, Session, Turn
-from serving.front.stores import DurableStore, Page
+from serving.front.state.records import KINDS, Document, Key, Session, Turn
+from serving.front.state.stores import DurableStore, Page
 
 _SESSIONS_AT_ONCE = 100
 # Each may be megabytes.

@@ -112,7 +112,7 @@ def _print_line(counts: Counter[str], noun: str, fields: dict[str, Any]) -> None
 async def _delete(url: str, front: FrontSettings, scope: Scope) -> int:
     from serving.cli.session_scope import documents_of, sessions_of
     from serving.front.ids import minter
-    from serving.front.records import Key
+    from serving.front.state.records import Key
 
     counts: Counter[str] = Counter()
     mint = minter()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from serving.cli.options import add_settings_options, settings_from
 
 if TYPE_CHECKING:
-    from serving.front.stores import DurableStore, HotStore
+    from serving.front.state.stores import DurableStore, HotStore
     from serving.settings import FrontSettings
 
 
@@ -50,11 +50,11 @@ async def opened_store(url: str, front: FrontSettings) -> AsyncIterator[DurableS
 async def opened_copies(front: FrontSettings) -> AsyncIterator[HotStore]:
     """What the fronts hold in Redis. Raises `StoreDown` when it was not reached, all the time."""
     if front.redis is None:
-        from serving.adapters.no_redis import NoHotStore
+        from serving.adapters.redis.absent import NoHotStore
 
         yield NoHotStore()
         return
-    from serving.adapters.redis_state import RedisState
+    from serving.adapters.redis.state import RedisState
     from serving.errors import StoreDown
 
     redis = await RedisState.connect(front.redis, front.state, "tidegate-sessions", lambda _: None)

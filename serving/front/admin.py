@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from starlette.responses import JSONResponse, Response
 
-from serving.front.api import add_health, answer_errors
+from serving.front.cold.app import add_health, answer_errors
 from serving.front.route import Fleet
 from serving.metrics import gauge
 

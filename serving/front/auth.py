@@ -10,7 +10,7 @@ from typing import Protocol
 
 from serving.errors import Forbidden, Unauthenticated
 from serving.front import keys
-from serving.front.history import Strategy
+from serving.front.state.history import Strategy
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 1 auth      key → `Caller`                                    auth.py
 2 request   body → `GenerationRequest`                        wire.py, checks.py, fields.py
 3 budget    `Caller`, estimate → `Reservation`                budget.py
-4 session   what is kept → `Kept`, with its history           session.py, kept.py
+4 session   what is kept → `Kept`, with its history           state/session.py, state/kept.py
 5 cache     (answers given before: not here yet)
 6 route     model → ordered candidates                        route.py
 7 attempt   candidates → `Started`, an engine's first bytes   attempt.py
 8 relay     `Started` → the client's bytes, `Outcome`         relay.py
-9 ledger    the turn → the durable store, then its end        commit.py
+9 ledger    the turn → the durable store, then its end        state/commit.py
             → the client; metrics and one log line            ledger.py
 """
 
@@ -26,10 +26,10 @@ from serving.front.attempt import Attempts
 from serving.front.auth import Auth, Caller, authorise
 from serving.front.budget import Budget, Reservation
 from serving.front.exchange import Exchange
-from serving.front.kept import Keeping
 from serving.front.ledger import Entry, Ledger
 from serving.front.relay import Client, Stream, Whole
 from serving.front.route import Fleet
+from serving.front.state.kept import Keeping
 from serving.front.wire import Arrived, GenerationRequest
 from serving.settings import LimitSettings
 

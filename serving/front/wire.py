@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from serving.errors import InvalidRequest
-from serving.front import checks, fields, keep
+from serving.front import checks, fields
 from serving.front.dialect import Keeps, Route
-from serving.front.keep import Keep
+from serving.front.state import keep
+from serving.front.state.keep import Keep
 from serving.settings import LimitSettings
 
 _BYTES_PER_TOKEN = 4

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from serving.adapters.stores import open_store
-from serving.front.records import Key
+from serving.front.state.records import Key
 from serving.settings import StateSettings
 from tests.checker import witness
 from tests.checker.history import Reading

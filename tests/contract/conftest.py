@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from serving.adapters.stores import open_store
-from serving.front.stores import DurableStore
+from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 from tests.support.tiers import require
 

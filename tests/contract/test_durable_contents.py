@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving.front.records import Item, Key, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Item, Key, Turn
+from serving.front.state.stores import DurableStore
 from tests.contract.values import AT, KEY, document, everything, filled, session, turn
 
 pytestmark = pytest.mark.anyio
@@ -133,7 +133,10 @@ async def test_a_session_of_two_thousand_turns_or_as_many_as_its_server_can_bear
     assert opened.turns == tuple(stored[-64:])
     assert await everything(store) == stored
     before = count * 3 // 4
-    assert await store.turns(KEY, before=before, limit=100, order="desc") == stored[max(before - 101, 0) : before - 1][::-1]
+    assert (
+        await store.turns(KEY, before=before, limit=100, order="desc")
+        == stored[max(before - 101, 0) : before - 1][::-1]
+    )
     assert await store.find_item(KEY, "t77_0") == stored[76]
     assert await store.delete_session(KEY)
     assert await everything(store) == []

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from serving.front.records import Key
-from serving.front.stores import DurableStore
+from serving.front.state.records import Key
+from serving.front.state.stores import DurableStore
 from tests.contract.values import KEY, append_until_in, everything, filled, session, turn
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from serving.errors import VersionConflict
-from serving.front.records import KINDS, Document, Key
-from serving.front.stores import DurableStore, Page
+from serving.front.state.records import KINDS, Document, Key
+from serving.front.state.stores import DurableStore, Page
 from tests.contract.values import AT, KEY, document
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import SessionGone, StoreDown, VersionConflict
-from serving.front.records import Key, Turn
-from serving.front.stores import DurableStore, Page
+from serving.front.state.records import Key, Turn
+from serving.front.state.stores import DurableStore, Page
 from tests.contract.conftest import Place
 from tests.contract.values import KEY, append_until_in, document, everything, session, turn
 

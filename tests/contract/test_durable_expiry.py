@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from serving.errors import SessionGone, VersionConflict
-from serving.front.records import Key
-from serving.front.stores import DurableStore, Page
+from serving.front.state.records import Key
+from serving.front.state.stores import DurableStore, Page
 from tests.contract.conftest import RETENTION_SECONDS, Place
 from tests.contract.values import KEY, document, everything, filled, session, turn
 

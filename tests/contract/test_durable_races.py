@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from serving.errors import VersionConflict
-from serving.front.records import Key, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Key, Turn
+from serving.front.state.stores import DurableStore
 from tests.contract.conftest import Place
 from tests.contract.values import KEY, append_until_in, everything, session, turn
 

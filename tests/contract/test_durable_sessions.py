@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from serving.errors import VersionConflict
-from serving.front.records import Key
-from serving.front.stores import DurableStore
+from serving.front.state.records import Key
+from serving.front.state.stores import DurableStore
 from tests.contract.values import KEY, everything, filled, session, turn
 
 pytestmark = pytest.mark.anyio

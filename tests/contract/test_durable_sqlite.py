@@ -14,8 +14,8 @@ import pytest
 from serving.adapters.stores import open_store
 from serving.errors import StoreDown
 from serving.front.eager import Run
-from serving.front.records import Item, Key, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Item, Key, Turn
+from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 from tests.contract.conftest import RETENTION_SECONDS, Clock
 from tests.contract.values import AT, KEY, document, everything, filled, session, turn

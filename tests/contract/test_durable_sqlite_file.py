@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from serving.adapters import sqlite_file
-from serving.adapters.sqlite_file import STEPS, Step
+from serving.adapters.sqlite import file as sqlite_file
+from serving.adapters.sqlite.file import STEPS, Step
 from serving.adapters.stores import create, open_store
 from serving.errors import SettingsError
-from serving.front.records import Turn
+from serving.front.state.records import Turn
 from serving.settings import StateSettings
 from tests.contract.values import everything
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from serving.errors import SessionGone, VersionConflict
-from serving.front.records import Item, Key, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Item, Key, Turn
+from serving.front.state.stores import DurableStore
 from tests.contract.conftest import Place
 from tests.contract.values import KEY, everything, filled, session, turn
 

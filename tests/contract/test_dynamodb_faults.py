@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from serving.adapters.dynamodb_store import DynamoStore
+from serving.adapters.dynamodb.store import DynamoStore
 from serving.errors import SessionGone, StoreDown, VersionConflict
-from serving.front.records import Key
-from serving.front.stores import DurableStore, Order
+from serving.front.state.records import Key
+from serving.front.state.stores import DurableStore, Order
 from serving.settings import StateSettings
 from tests.contract.values import KEY, document, everything, filled, session, turn
 from tests.support.dynamodb_faults import Faults, How

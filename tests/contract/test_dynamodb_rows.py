@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from serving.adapters.dynamodb_client import dynamodb
-from serving.adapters.dynamodb_store import DynamoStore
+from serving.adapters.dynamodb.client import dynamodb
+from serving.adapters.dynamodb.store import DynamoStore
 from serving.adapters.stores import create, open_store
 from serving.errors import SettingsError, StoreDown
 from serving.front.eager import Run
-from serving.front.records import Item, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Item, Turn
+from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 from tests.contract.conftest import RETENTION_SECONDS, Place
 from tests.contract.values import AT, KEY, document, everything, filled, session, turn

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from serving.adapters.redis_hot import RedisHot
-from serving.front.records import Item, Opened, Session, Turn
+from serving.adapters.redis.hot import RedisHot
+from serving.front.state.records import Item, Opened, Session, Turn
 from tests.contract.values import KEY
 from tests.support.hot_copies import copied, numbered, past, two_hots
 from tests.support.redis_server import RedisServer

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from serving.adapters.redis_hot import RedisHot
-from serving.front.records import Key, Opened, Session, Turn
+from serving.adapters.redis.hot import RedisHot
+from serving.front.state.records import Key, Opened, Session, Turn
 from tests.contract.values import turn
 from tests.support.redis_replica import PATIENT, replica
 from tests.support.redis_server import RedisServer

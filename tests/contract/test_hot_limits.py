@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from serving.adapters.redis_hot import RedisHot
+from serving.adapters.redis.hot import RedisHot
 from serving.front.eager import Run
-from serving.front.records import Item, Key, Opened, Turn
+from serving.front.state.records import Item, Key, Opened, Turn
 from tests.contract.values import KEY, session
 from tests.support.hot_copies import HOT_TURNS, copied, numbered, past, two_hots
 from tests.support.redis_replica import PATIENT, replica, until

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.adapters.redis_state import RedisState
+from serving.adapters.redis.state import RedisState
 from serving.front.eager import Run
-from serving.front.records import Opened
+from serving.front.state.records import Opened
 from tests.contract.values import KEY
 from tests.support.hot_copies import copied, numbered, past, turn_without_redis
 from tests.support.ports import free_port

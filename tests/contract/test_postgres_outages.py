@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from serving.adapters.postgres_connections import Connections
-from serving.adapters.postgres_store import PostgresStore
+from serving.adapters.postgres.connections import Connections
+from serving.adapters.postgres.store import PostgresStore
 from serving.errors import StoreDown
-from serving.front.records import Key, Session, Turn
+from serving.front.state.records import Key, Session, Turn
 from serving.settings import StateSettings
 from tests.contract.values import AT, KEY, append_until_in, everything, filled, session, turn
 from tests.support.chaos_proxy import ChaosProxy

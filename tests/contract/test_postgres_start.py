@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.adapters.postgres_connections import connect
-from serving.adapters.postgres_migration import migrate
-from serving.adapters.postgres_rows import escaped, plain
-from serving.adapters.postgres_schema import STEPS, Step
-from serving.adapters.postgres_store import PostgresStore
+from serving.adapters.postgres.connections import connect
+from serving.adapters.postgres.migration import migrate
+from serving.adapters.postgres.rows import escaped, plain
+from serving.adapters.postgres.schema import STEPS, Step
+from serving.adapters.postgres.store import PostgresStore
 from serving.errors import SettingsError
 from serving.front.eager import Run
-from serving.front.records import Key, Opened
+from serving.front.state.records import Key, Opened
 from serving.settings import StateSettings
 from tests.contract.values import KEY, document, everything, filled, session, turn
 from tests.support.ports import free_port

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from serving.adapters.redis_state import RedisState
-from serving.adapters.redis_streams import StoredReplay
-from serving.front.records import Key
+from serving.adapters.redis.state import RedisState
+from serving.adapters.redis.streams import StoredReplay
+from serving.front.state.records import Key
 from tests.support.redis_replica import PATIENT, replica, until
 from tests.support.redis_server import RedisServer
 

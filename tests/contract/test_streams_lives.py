@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.adapters.redis_state import RedisState
+from serving.adapters.redis.state import RedisState
 from serving.errors import StoreDown
-from serving.front.records import Key
+from serving.front.state.records import Key
 from tests.support.redis_replica import PATIENT, QUICK, replica, until
 from tests.support.redis_server import RedisServer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from serving.errors import VersionConflict
-from serving.front.records import Document, Item, Key, Kind, Session, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Document, Item, Key, Kind, Session, Turn
+from serving.front.state.stores import DurableStore
 
 AT = 1_750_000_000.123456
 KEY = Key("acme", "conv_1")

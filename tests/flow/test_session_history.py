@@ -10,7 +10,7 @@ import pytest
 
 from serving.adapters.stores import open_store
 from serving.front.keys import mint
-from serving.front.records import Item, Key, Session, Turn
+from serving.front.state.records import Item, Key, Session, Turn
 from serving.settings import StateSettings
 from tests.support.script import Script
 from tests.support.state_world import TEAMS

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from serving.front.records import Document, Key
+from serving.front.state.records import Document, Key
 from tests.support.cold_front import ColdFront
 
 COMPLETIONS = "/v1/chat/completions"

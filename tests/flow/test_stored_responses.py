@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from serving.front.records import Item, Key, Session, Turn
+from serving.front.state.records import Item, Key, Session, Turn
 from tests.support.cold_front import ColdFront
 from tests.support.script import Script
 from tests.support.waiting import eventually

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import openai
 
-from serving.adapters.redis_state import RedisState
+from serving.adapters.redis.state import RedisState
 from serving.adapters.stores import open_store
-from serving.front.records import Document, Key, Kind
-from serving.front.stores import DurableStore, StreamWriter
+from serving.front.state.records import Document, Key, Kind
+from serving.front.state.stores import DurableStore, StreamWriter
 from serving.settings import StateSettings
 from tests.support.front_process import Front
 from tests.support.raw_http import Answer, Wire, request

@@ -13,8 +13,8 @@ import time
 
 from serving.adapters.stores import open_store
 from serving.errors import VersionConflict
-from serving.front.records import Item, Key, Session, Turn
-from serving.front.stores import DurableStore
+from serving.front.state.records import Item, Key, Session, Turn
+from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 
 TENANT = "acme"

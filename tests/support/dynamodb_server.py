@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import boto3
 
-from serving.adapters.dynamodb_table import shape
+from serving.adapters.dynamodb.table import shape
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 

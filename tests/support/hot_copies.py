@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from serving.adapters.redis_hot import RedisHot
-from serving.front.records import Key, Opened, Turn
+from serving.adapters.redis.hot import RedisHot
+from serving.front.state.records import Key, Opened, Turn
 from tests.contract.values import KEY, session, turn
 from tests.support.redis_replica import PATIENT, replica, until
 from tests.support.redis_server import RedisServer

@@ -187,7 +187,7 @@ class PostgresServer:
         assert made.wait(timeout=120) == 0, self._log.read_text(encoding="utf-8")
 
     def _template(self) -> None:
-        from serving.adapters.postgres_store import PostgresStore
+        from serving.adapters.postgres.store import PostgresStore
 
         self.sql(f"CREATE DATABASE {_TEMPLATE}")
         # In a thread: a test that starts a server may run in a loop.

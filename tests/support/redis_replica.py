@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from serving.adapters.redis_hot import RedisHot
-from serving.adapters.redis_state import RedisState
-from serving.front.records import Key, Opened, Session
+from serving.adapters.redis.hot import RedisHot
+from serving.adapters.redis.state import RedisState
+from serving.front.state.records import Key, Opened, Session
 from serving.settings import StateSettings
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from serving.adapters.redis_state import RedisState
-from serving.front.records import Key
+from serving.adapters.redis.state import RedisState
+from serving.front.state.records import Key
 from tests.support.redis_replica import PATIENT
 
 

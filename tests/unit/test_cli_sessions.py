@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from serving.adapters.redis_state import RedisState
+from serving.adapters.redis.state import RedisState
 from serving.adapters.stores import default_store_url, open_store
 from serving.cli import main
-from serving.front import commit
-from serving.front.commit import Commit
-from serving.front.records import KINDS, Document, Item, Key, Kind, Opened, Session, Turn
-from serving.front.stores import DurableStore, Page
+from serving.front.state import commit
+from serving.front.state.commit import Commit
+from serving.front.state.records import KINDS, Document, Item, Key, Kind, Opened, Session, Turn
+from serving.front.state.stores import DurableStore, Page
 from serving.settings import StateSettings
 from tests.support.redis_server import RedisServer
 

@@ -6,9 +6,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.adapters.dynamodb_keys import document_list_key, document_partition, session_partition, short, user_key
-from serving.adapters.dynamodb_rows import PART_BYTES, item_rows, marker_row, parts_of, turns_of
-from serving.front.records import Item, Key, Turn
+from serving.adapters.dynamodb.keys import document_list_key, document_partition, session_partition, short, user_key
+from serving.adapters.dynamodb.rows import PART_BYTES, item_rows, marker_row, parts_of, turns_of
+from serving.front.state.records import Item, Key, Turn
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.text("%/#~a2F5", max_size=8)
 IDS = TEXTS | TEXTS.map(lambda text: text * 400) | TEXTS.map(lambda text: short(text * 400))

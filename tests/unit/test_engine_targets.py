@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving.adapters.ray_serve_targets import targets
+from serving.adapters.engines.ray_serve_targets import targets
 
 
 def _target(port: int, name: str = "SERVE_REPLICA::engine#vllm#abc", ip: str = "127.0.0.1") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.adapters.engine_directory import parse_url
+from serving.adapters.engines.directory import parse_url
 from serving.errors import SettingsError
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.errors import InvalidRequest, SettingsError
-from serving.front import history
-from serving.front.history import Strategy
-from serving.front.records import Item, Turn
+from serving.front.state import history
+from serving.front.state.history import Strategy
+from serving.front.state.records import Item, Turn
 from serving.settings import HistorySettings
 
 FULL = Strategy("full")

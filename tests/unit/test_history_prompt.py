@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.front import history, prompt
-from serving.front.history import Strategy
-from serving.front.prompt import REPEAT_TURNS, Summary
-from serving.front.records import Format, Item, Turn
+from serving.front.state import history, prompt
+from serving.front.state.history import Strategy
+from serving.front.state.prompt import REPEAT_TURNS, Summary
+from serving.front.state.records import Format, Item, Turn
 
 LARGE = 10**9
 Message = dict[str, Any]

@@ -10,10 +10,10 @@ from openai.types.conversations import ConversationItem
 from pydantic import TypeAdapter
 
 from serving.errors import InvalidRequest
-from serving.front import items
 from serving.front.dialect import Keeps
 from serving.front.ids import minter
-from serving.front.records import Format, Item, Status, Turn
+from serving.front.state import items
+from serving.front.state.records import Format, Item, Status, Turn
 from serving.settings import LimitSettings
 from tests.support.tiers import require
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import InvalidRequest
-from serving.front import pages
-from serving.front.pages import Asked
-from serving.front.stores import Order
+from serving.front.cold import pages
+from serving.front.cold.pages import Asked
+from serving.front.state.stores import Order
 
 ORDERS: list[Order] = ["asc", "desc"]
 

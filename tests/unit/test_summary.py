@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
-from serving.adapters.sqlite_store import SqliteStore
+from serving.adapters.sqlite.store import SqliteStore
 from serving.errors import Lost
-from serving.front import summary
-from serving.front.prompt import Summary
-from serving.front.records import Item, Key, Session, Turn
-from serving.front.summaries import Job, Policy, Summaries
+from serving.front.state import summary
+from serving.front.state.prompt import Summary
+from serving.front.state.records import Item, Key, Session, Turn
+from serving.front.state.summaries import Job, Policy, Summaries
 from serving.settings import StateSettings
 
 pytestmark = pytest.mark.anyio

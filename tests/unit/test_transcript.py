@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.front import transcript
 from serving.front.dialect import CHAT, RESPONSE
 from serving.front.events import Usage
+from serving.front.state import transcript
 from tests.support import vllm_wire
 from tests.support.vllm_wire import Answer, data, named
 

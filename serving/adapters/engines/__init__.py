@@ -1,0 +1,1 @@
+"""Engines as the front reaches and finds them."""

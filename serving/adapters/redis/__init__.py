@@ -1,0 +1,1 @@
+"""The hot store and the stream log in Redis."""

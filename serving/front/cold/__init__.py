@@ -1,0 +1,1 @@
+"""The routes that a framework serves: models, conversations, stored answers, resumed streams."""
