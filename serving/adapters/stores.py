@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from serving.errors import SettingsError
+from serving.errors import SettingsError, StoreDown
 from serving.front.state.stores import DurableStore
 from serving.settings import StateSettings
 
@@ -71,7 +71,10 @@ async def open_store(url: str, settings: StateSettings, now: Callable[[], float]
         return await PostgresStore.connect(target.url, settings, now)
     from serving.adapters.dynamodb.store import DynamoStore
 
-    return await DynamoStore.connect(target.table, target.endpoint, target.region, settings, now)
+    try:
+        return await DynamoStore.connect(target.table, target.endpoint, target.region, settings, now)
+    except StoreDown as error:
+        raise SettingsError(_KEY, f"{describe(url)} cannot be reached ({error})") from None
 
 
 async def create(url: str) -> bool:

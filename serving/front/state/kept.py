@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
-import orjson
-
 from serving.errors import (
     Cancelled,
     ClientLeft,
@@ -22,20 +20,19 @@ from serving.errors import (
     EngineRefused,
     InternalError,
     RequestError,
-    StoreDown,
-    VersionConflict,
 )
 from serving.front.auth import Caller
 from serving.front.dialect import Keeps
 from serving.front.events import Usage
 from serving.front.relay import Outcome
-from serving.front.state import commit, stored
+from serving.front.state import stored
+from serving.front.state.background import Background
 from serving.front.state.commit import Commit, Commits
 from serving.front.state.conversation import Conversation
 from serving.front.state.idempotency import Claim, Idempotency, Remembered, taken_over
 from serving.front.state.keep import Keep
 from serving.front.state.keeper import Keeper, Sink
-from serving.front.state.lease import Lease, Leases
+from serving.front.state.lease import Leases
 from serving.front.state.records import Key, Turn
 from serving.front.state.running import Running
 from serving.front.state.session import Sessions
@@ -117,7 +114,7 @@ class Kept:
         self._conversation = conversation
         self._claim = claim
         self._name = name
-        self._lease: Lease | None = None
+        self._background: Background | None = None
         self._committed = False
         self._failure: RequestError | None = None
         self.request = conversation.request
@@ -129,7 +126,10 @@ class Kept:
         client.begin(headers + _session_header(keep), stream=self.request.stream)
         self.keeper.is_stream = self.request.stream
         if keep.background:
-            await self._begin_in_background()
+            store, leases = self._keeping.commits.store, self._keeping.leases
+            self._background = await Background.begin(store, leases, self._conversation, self._cancelled)
+            if not self.request.stream:
+                self.keeper.answer_early(stored.accepted(self._background.document))
         if keep.outlives_client:
             client.outlives_client = True
             self._keeping.running.add(self._name, client)
@@ -181,8 +181,8 @@ class Kept:
         self.keeper.end_log(why)
         if isinstance(why, ClientLeft):
             await self._keep_partial()
-        if self._lease is not None and not isinstance(why, Cancelled):
-            await self._fail_response(why)
+        if self._background is not None:
+            await self._background.fail(why)
         if self._claim is not None:
             await self._claim.release(error)
 
@@ -223,7 +223,7 @@ class Kept:
         if self._conversation.key is None and not self._conversation.keep.store:
             return Commit()
         answer = self.keeper.read()
-        begun = await self._lease.end() if self._lease is not None else None
+        begun = await self._background.end() if self._background is not None else None
         return stored.commit(self._conversation, answer, usage, begun, self._keeping.now())
 
     async def _keep_partial(self) -> None:
@@ -235,24 +235,8 @@ class Kept:
         except RequestError as error:
             _log.warning("an incomplete turn was not kept: %s", error.code)
 
-    async def _begin_in_background(self) -> None:
-        store, leases = self._keeping.commits.store, self._keeping.leases
-        try:
-            document = await store.put(stored.queued(self._conversation, leases.now(), leases.until()))
-        except StoreDown:
-            raise commit.unavailable() from None
-        self._lease = leases.hold(document, lost=lambda: self._client.stop(Cancelled("It was cancelled.")))
-        if not self.request.stream:
-            self.keeper.answer_early(orjson.dumps({**document.body["object"], "status": "queued"}))
-
-    async def _fail_response(self, why: RequestError) -> None:
-        """A background response that ends without an answer says so to whoever asks."""
-        assert self._lease is not None
-        document = await self._lease.end()
-        try:
-            await self._keeping.commits.store.put(stored.failed(document, why), document.revision)
-        except (StoreDown, VersionConflict):
-            _log.warning("a failed background response could not be marked as failed")
+    def _cancelled(self) -> None:
+        self._client.stop(Cancelled("The response was cancelled."))
 
     def _open_log(self, first: bytes) -> StreamWriter | None:
         streams, name = self._keeping.streams, self._name

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
+
 from serving.errors import RequestError
 from serving.front.events import Usage
 from serving.front.state import items
@@ -59,6 +61,11 @@ def queued(conversation: Conversation, now: float, lease_until: float) -> Docume
         **changes(conversation),
     }
     return _response(conversation, content, now, lease_until=lease_until)
+
+
+def accepted(begun: Document) -> bytes:
+    """What the client of a background response gets at once."""
+    return orjson.dumps({**begun.body["object"], "status": "queued"})
 
 
 def failed(document: Document, error: RequestError) -> Document:
