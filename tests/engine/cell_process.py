@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,26 @@ class CellProcess:
         return found
 
     def child(self, name: str) -> psutil.Process:
-        """The one child whose title is `name`, e.g. `VLLM::EngineCore`; asked for again while it is not seen."""
+        """The one process whose title is `name`, e.g. `ray::ServeReplica`; asked for again while it is not seen."""
+        return self._only(name, self.children)
+
+    def engine_core(self) -> psutil.Process:
+        """vLLM's EngineCore, which the replica spawns. It now and then fails to give itself its title."""
+        return self._only("spawn_main", self.child("ray::ServeReplica").children, "VLLM::EngineCore")
+
+    def engine_worker(self) -> psutil.Process:
+        """The worker that the EngineCore spawns."""
+        return self._only("spawn_main", self.engine_core().children, "VLLM::Worker")
+
+    def _only(self, name: str, among: Callable[[], list[psutil.Process]], title: str = "") -> psutil.Process:
         found: list[psutil.Process] = []
 
         def looked_up() -> bool:
-            found[:] = [child for child in self.children() if name in " ".join(child.cmdline())]
+            lines = [(child, " ".join(child.cmdline())) for child in among()]
+            found[:] = [child for child, line in lines if name in line or (title and title in line)]
             return len(found) == 1
 
-        eventually(looked_up, 10, f"one {name} among {[child.name() for child in self.children()]}")
+        eventually(looked_up, 10, f"one {title or name} among {[child.name() for child in self.children()]}")
         return found[0]
 
     def status(self, path: str, body: Any = None) -> int | None:

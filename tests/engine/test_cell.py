@@ -70,7 +70,7 @@ def test_listens_on_loopback_only_where_tidegate_decides(engine_cell: CellProces
 
 
 def test_loses_its_engine_at_once_and_gets_a_new_one(engine_cell: CellProcess) -> None:
-    core, worker = engine_cell.child("VLLM::EngineCore"), engine_cell.child("VLLM::Worker")
+    core, worker = engine_cell.engine_core(), engine_cell.engine_worker()
     response = engine_cell.long_stream(3500)
     stream = events(response)
     next(stream)

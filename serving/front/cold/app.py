@@ -22,7 +22,7 @@ from serving.front.state import commit
 
 def create(auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Callable[[], str], state: State) -> FastAPI:
     """The app that uvicorn gets whatever the hot path does not take."""
-    app = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Tidegate", redirect_slashes=False, docs_url=None, redoc_url=None, openapi_url=None)
     answer_errors(app, new_id)
     add_health(app, is_ready)
     edge = ColdEdge(auth, new_id, state.limits)
