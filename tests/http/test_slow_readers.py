@@ -10,7 +10,7 @@ from tests.support.waiting import eventually
 from tests.support.world import MakeWorld, World
 
 MIB = 1024 * 1024
-FLOOD = Script(tokens(3000, size=32 * 1024))  # 96 MB; kernels hold 20 to 30 of it
+FLOOD = Script(tokens(1500, size=32 * 1024))  # 48 MB
 
 
 def stopped_at(world: World) -> int:
@@ -35,7 +35,7 @@ def test_a_reader_that_stops_holds_the_engine_back_and_costs_bounded_memory(worl
     solo.engine.by_user = {"flood": FLOOD}
     before = solo.front.rss_bytes
     with lazy(solo):
-        assert stopped_at(solo) < 40 * MIB
+        assert stopped_at(solo) < 24 * MIB
         assert solo.front.rss_bytes - before < 6 * MIB
         started = time.monotonic()
         assert solo.say().text == "Hello, world"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -10,6 +11,8 @@ import httptools
 
 from serving.adapters.engines.reply import EngineReply
 from serving.errors import Lost
+
+_RECEIVE_BYTES = 512 * 1024
 
 
 class Owner(Protocol):
@@ -74,6 +77,8 @@ class EngineConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        # Left to itself the kernel grows this buffer to tens of megabytes for a client that does not read.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
