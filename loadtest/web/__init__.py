@@ -1,0 +1,1 @@
+"""The goodput tab in locust's web UI."""
