@@ -21,8 +21,10 @@ class Ask:
     body: Mapping[str, Any] = field(default_factory=dict)
     """Further body fields, such as `ignore_eos`; they win over ours."""
     first_by: float | None = None
-    """When to give up without a first token."""
+    """When to give up without a first token; of no meaning without `stream`, where the end is the first."""
     end_by: float | None = None
+    keep_text: bool = False
+    """Whether `Answer.text` is wanted: it costs each event a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,11 @@ class Answer:
     stall: float = 0.0
     chunks: int = 0
     first_tokens: int = 1
+    """Tokens in the first chunk; without a stream all of them, so that no TPOT is made up."""
     prompt_tokens: int = -1
     output_tokens: int = -1
     cached_tokens: int = -1
     detail: str = ""
     retry_after_seconds: float = math.nan
     text: str = ""
-    """The answer, for a client-side history only."""
+    """The answer, with `keep_text` only, for a client-side history."""
