@@ -40,9 +40,10 @@ class Lengths(Part):
 
 
 class Turns(Part):
-    """Turns of a session: geometric with this mean, at most `high`; think times are lognormal, seconds."""
+    """Turns of a session: `low` and a geometric rest with this mean, at most `high`; think times lognormal, seconds."""
 
     mean: float = Field(1.0, ge=1)
+    low: int = Field(1, ge=1)
     high: int = Field(40, ge=1)
     think_median_seconds: float = Field(4.0, ge=0)
     think_sigma: float = Field(0.5, ge=0)
@@ -57,6 +58,7 @@ class TrafficClass(Part):
     weight: float = Field(1.0, gt=0)
     input: Lengths = Lengths(median=757, sigma=0.99, high=4142)
     output: Lengths = Lengths(median=151, sigma=0.86, high=601)
+    opening: Lengths | None = Field(None, description="Input of a session's first turn; default: as input.")
     turns: Turns = Turns()
     prefix_tokens: int = Field(0, ge=0, description="Length of the shared prefixes (system prompts).")
     prefixes: int = Field(1, ge=1, description="How many different ones; they are drawn by Zipf.")
