@@ -12,7 +12,13 @@ _CREATED = 1790000000
 _TEXT = "The tide turns twice a day, and the gate lets through what the harbour can hold. " * 2
 _PROMPT_TOKENS = 57
 _HEAD = b"HTTP/1.1 %d %s\r\ndate: Mon, 02 Nov 2026 08:00:00 GMT\r\nserver: uvicorn\r\n"
-_REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found"}
+_REASONS = {
+    200: b"OK",
+    400: b"Bad Request",
+    404: b"Not Found",
+    429: b"Too Many Requests",
+    500: b"Internal Server Error",
+}
 
 STREAM_HEAD = _HEAD % (200, b"OK") + (
     b"content-type: text/event-stream; charset=utf-8\r\nx-accel-buffering: no\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -29,19 +35,19 @@ class Events:
     finish: bytes
 
 
-def whole(status: int, body: bytes, content_type: bytes = b"application/json") -> bytes:
-    """A response with a known length."""
-    head = _HEAD % (status, _REASONS[status])
+def whole(status: int, body: bytes, content_type: bytes = b"application/json", more: bytes = b"") -> bytes:
+    """A response with a known length; `more` are further header lines."""
+    head = _HEAD % (status, _REASONS[status]) + more
     return b"%scontent-length: %d\r\ncontent-type: %s\r\n\r\n%s" % (head, len(body), content_type, body)
 
 
 @lru_cache(maxsize=64)
-def completion(model: str, tokens: int) -> bytes:
+def completion(model: str, tokens: int, prompt_tokens: int = _PROMPT_TOKENS) -> bytes:
     """The answer of about 500 bytes to a chat request that does not stream."""
     message: dict[str, object] = {"role": "assistant", "content": _TEXT, "refusal": None, "tool_calls": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "length", "stop_reason": None}
     body = {"id": _ID, "object": "chat.completion", "created": _CREATED, "model": model, "choices": [choice]}
-    return whole(200, orjson.dumps(body | {"usage": _usage(tokens)}))
+    return whole(200, orjson.dumps(body | {"usage": _usage(tokens, prompt_tokens)}))
 
 
 @lru_cache(maxsize=64)
@@ -55,15 +61,15 @@ def events(model: str) -> Events:
 
 
 @lru_cache(maxsize=64)
-def usage_event(model: str, tokens: int) -> bytes:
+def usage_event(model: str, tokens: int, prompt_tokens: int = _PROMPT_TOKENS) -> bytes:
     """The event that `stream_options.include_usage` asks for."""
-    return _event(model, [], usage=_usage(tokens))
+    return _event(model, [], usage=_usage(tokens, prompt_tokens))
 
 
-def error(status: int, message: str) -> bytes:
-    """An error in vLLM's shape."""
+def error(status: int, message: str, more: bytes = b"") -> bytes:
+    """An error in vLLM's shape; `more` are further header lines."""
     body = {"error": {"message": message, "type": _REASONS[status].decode(), "param": None, "code": status}}
-    return whole(status, orjson.dumps(body))
+    return whole(status, orjson.dumps(body), more=more)
 
 
 def models(name: str, max_model_len: int) -> bytes:
@@ -82,9 +88,9 @@ def metrics(name: str, running: int) -> bytes:
     return whole(200, "".join(lines).encode(), b"text/plain; version=0.0.4; charset=utf-8")
 
 
-def _usage(tokens: int) -> dict[str, int | None]:
-    total = _PROMPT_TOKENS + tokens
-    counts: dict[str, int | None] = {"prompt_tokens": _PROMPT_TOKENS, "total_tokens": total}
+def _usage(tokens: int, prompt_tokens: int) -> dict[str, int | None]:
+    total = prompt_tokens + tokens
+    counts: dict[str, int | None] = {"prompt_tokens": prompt_tokens, "total_tokens": total}
     return counts | {"completion_tokens": tokens, "prompt_tokens_details": None}
 
 
