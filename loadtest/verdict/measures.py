@@ -14,6 +14,9 @@ from loadtest.slo import Fault, Outcome, Slo
 Floats: TypeAlias = npt.NDArray[np.float64]
 Codes: TypeAlias = npt.NDArray[np.uint8]
 
+_ROUNDING_SECONDS = 1e-9
+"""More than a difference of two times within a day can be off by; a limit that is met exactly is met."""
+
 
 def ttft(found: Rows) -> Floats:
     """Scheduled arrival to first token, seconds; NaN where none came. What a user sees, and what is judged."""
@@ -37,6 +40,11 @@ def e2e(found: Rows) -> Floats:
     return np.asarray(found["ended"] - found["scheduled"])
 
 
+def send_lag(found: Rows) -> Floats:
+    """Scheduled arrival to dispatch, seconds: what the client itself added."""
+    return np.asarray(found["sent"] - found["scheduled"])
+
+
 def outcomes(found: Rows, classes: Sequence[Slo]) -> Codes:
     """An `Outcome` per row. `classes` are the plan's, which a row's `slo` points into.
 
@@ -51,7 +59,7 @@ def outcomes(found: Rows, classes: Sequence[Slo]) -> Codes:
         (Outcome.SLOW_TPOT, tpot(found), limits[found["slo"], 1]),
         (Outcome.SLOW_TTFT, ttft(found), limits[found["slo"], 0]),
     ):
-        judged[values > limit] = outcome
+        judged[values > limit + _ROUNDING_SECONDS] = outcome
     # A whole answer without a single token: there was nothing that its user could have waited for less.
     judged[np.isnan(found["first"]) & np.isfinite(limits[found["slo"], 0])] = Outcome.ERROR
     for fault in (Fault.ERROR, Fault.TIMEOUT, Fault.SHED, Fault.CUT):
