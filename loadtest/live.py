@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from loadtest.plan import Plan
 from loadtest.results import Check, Goodput, Interval, ProbeResult, Spread
 
@@ -91,6 +93,8 @@ class Live:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return _plain(value.item())
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
