@@ -51,7 +51,7 @@ class Json:
         url = f"http://127.0.0.1:{side.port}/v1/chat/completions"
         options = ["-t1", f"-c{self.connections}", f"-d{self.seconds:g}s", "-s", str(_SCRIPTS / self.script)]
         before = side.child.cpu_seconds()
-        output = _run_pinned([WRK, *options, url], environ, LOAD_CORE)
+        output = run_pinned([WRK, *options, url], environ, LOAD_CORE)
         cpu_seconds = side.child.cpu_seconds() - before
         seen = json.loads(output.rpartition("SUMMARY ")[2])
         return Sample(
@@ -101,7 +101,7 @@ def run_stream_client(port: int, connections: int, requests: int, more: Sequence
     """The client's summary, see `stream_client.Tally`, when it ran on `cores`."""
     options = {"port": port, "key": KEY, "connections": connections, "requests": requests}
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    output = _run_pinned([sys.executable, "-m", "bench.stream_client", *flags, *more], {}, cores)
+    output = run_pinned([sys.executable, "-m", "bench.stream_client", *flags, *more], {}, cores)
     seen: dict[str, Any] = json.loads(output)
     return seen
 
@@ -119,7 +119,7 @@ def best(rounds: Sequence[Sample]) -> Sample:
     )
 
 
-def _run_pinned(command: Sequence[str], environ: dict[str, str], cores: str) -> str:
+def run_pinned(command: Sequence[str], environ: dict[str, str], cores: str) -> str:
     done = subprocess.run(
         ["taskset", "-c", cores, *command],
         env={**os.environ, **environ},
