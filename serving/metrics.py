@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -24,6 +25,31 @@ COMMIT_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 DURATION_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 Labels = tuple[str, ...]
+
+
+class FrontSeries(StrEnum):
+    """Names of the front's series, as an exposition has them, that others read."""
+
+    REQUESTS = "tidegate_requests_total"
+    TOKENS = "tidegate_tokens_total"
+    ATTEMPTS = "tidegate_engine_attempts_total"
+    TTFT = "tidegate_time_to_first_token_seconds"
+    IN_FLIGHT = "tidegate_requests_in_flight"
+    BEGAN = "process_start_time_seconds"
+
+
+class VllmSeries(StrEnum):
+    """vLLM's names, as an exposition has them; tests/engine holds each against a live engine."""
+
+    RUNNING = "vllm:num_requests_running"
+    WAITING = "vllm:num_requests_waiting"
+    KV_USAGE = "vllm:kv_cache_usage_perc"
+    FINISHED = "vllm:request_success_total"
+    OUTPUT_TOKENS = "vllm:generation_tokens_total"
+    PROMPT_TOKENS = "vllm:prompt_tokens_total"
+    TTFT = "vllm:time_to_first_token_seconds"
+    CACHE_CONFIG = "vllm:cache_config_info"
+    BEGAN = "vllm:generation_tokens_created"
 
 
 class Counts:
@@ -71,9 +97,9 @@ class FrontMetrics(Collector):
 
     def __init__(self, gauges: Callable[[], Iterable[Metric]] = lambda: ()) -> None:
         self._gauges = gauges
-        self.requests = Counts("tidegate_requests", "Requests ended.", ("route", "model", "status", "outcome"))
-        self.tokens = Counts("tidegate_tokens", "Tokens of ended requests.", ("model", "kind"))
-        self.attempts = Counts("tidegate_engine_attempts", "Attempts at engines.", ("engine", "outcome"))
+        self.requests = Counts(FrontSeries.REQUESTS, "Requests ended.", ("route", "model", "status", "outcome"))
+        self.tokens = Counts(FrontSeries.TOKENS, "Tokens of ended requests.", ("model", "kind"))
+        self.attempts = Counts(FrontSeries.ATTEMPTS, "Attempts at engines.", ("engine", "outcome"))
         self.cancellations = Counts("tidegate_cancellations", "Requests whose client left.", ("phase",))
         self.histories = Counts("tidegate_histories_read", "Histories of sessions read for a turn.", ("source",))
         self.commit = Spread(
@@ -83,7 +109,7 @@ class FrontMetrics(Collector):
             COMMIT_EDGES,
         )
         self.ttft = Spread(
-            "tidegate_time_to_first_token_seconds",
+            FrontSeries.TTFT,
             "From a request's arrival at the front to its first event, streams only.",
             ("model",),
             TTFT_EDGES,
