@@ -10,7 +10,7 @@ const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share)
 const rate = (value) => (value == null ? "–" : `${Number(value.toPrecision(3))}/s`);
 const span = (seconds) => {
   if (seconds == null) return "–";
-  if (seconds < 0.1) return `${(1000 * seconds).toFixed(1)} ms`;
+  if (seconds < 0.1) return `${Number((1000 * seconds).toFixed(1))} ms`;
   return seconds < 1 ? `${(1000 * seconds).toFixed(0)} ms` : `${seconds.toFixed(2)} s`;
 };
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
@@ -35,6 +35,9 @@ function show(state) {
   answers(state);
   at("probe").hidden = !running;
   if (running) probe(running, plan);
+  const nothing = !running && !state.probes.length;
+  for (const section of document.querySelectorAll(".judged")) section.hidden = nothing;
+  if (nothing) return;
   curve(state);
   probes(state);
 }
@@ -49,7 +52,7 @@ function heading({ phase, running, most_probes, plan }) {
   if (phase !== "probe" || !running) return PHASES[phase] || phase;
   const most = most_probes ? ` of at most ${most_probes}` : "";
   const whose = plan.targets.length > 1 ? ` to ${plan.targets[running.target]}` : "";
-  return `Probe ${running.number}${most}: ${rate(running.rate)}${whose}`;
+  return `Probe ${running.number + 1}${most}: ${running.rate ? rate(running.rate) : "the trace's own rate"}${whose}`;
 }
 
 function progress({ phase, running }) {
@@ -115,28 +118,30 @@ function probes(state) {
       `${percent(found.attainment.low)} – ${percent(found.attainment.high)}`,
       span(found.ttft.p50), span(found.ttft.p99), span(found.tpot.p50), span(found.tpot.p99)];
     const why = [...found.client.reasons, found.ended_early].filter(Boolean).join("; ");
-    return element("tr", {}, element("td", {}, String(found.number)),
+    return element("tr", {}, element("td", {}, String(found.number + 1)),
       element("td", { class: "target" }, state.plan.targets[found.target]),
       ...texts.map((text) => element("td", {}, text)),
       element("td", { class: verdict, title: why }, verdict + (why ? " *" : "")));
   }));
 }
 
-const LEFT = 52, RIGHT = 706, TOP = 12, BOTTOM = 226;
+const LEFT = 52, TOP = 12, BOTTOM = 226, HEIGHT = 268;
 
 function curve(state) {
   const points = state.probes.map((found) => ({ target: found.target, rate: found.offered_rate || found.scheduled_rate, ...found.attainment }));
   const { running } = state;
   const rates = points.map((point) => point.rate).concat(running ? [running.rate] : []);
-  const most = nice(Math.max(...rates, 0) || 1);
-  const x = (value) => LEFT + (RIGHT - LEFT) * value / most;
+  const [most, step] = scale(Math.max(...rates, 0) || 1);
+  const right = (at("curve").clientWidth || 720) - 20;
+  at("curve").setAttribute("viewBox", `0 0 ${right + 20} ${HEIGHT}`);
+  const x = (value) => LEFT + (right - LEFT) * value / most;
   const y = (share) => BOTTOM - (BOTTOM - TOP) * share;
-  const drawn = axes(most, x, y);
+  const drawn = axes(most, step, x, y);
   const wanted = state.plan.quantile;
-  drawn.push(element("line", { class: "wanted", x1: LEFT, x2: RIGHT, y1: y(wanted), y2: y(wanted) }));
+  drawn.push(element("line", { class: "wanted", x1: LEFT, x2: x(most), y1: y(wanted), y2: y(wanted) }));
   for (const target of [0, 1]) drawn.push(...series(points.filter((point) => point.target === target), target, x, y));
-  if (running) drawn.push(element("line", { x1: x(running.rate), x2: x(running.rate), y1: TOP, y2: BOTTOM, stroke: "var(--accent)", "stroke-opacity": 0.5 }));
-  if (running && running.attainment) {
+  if (running && running.rate) drawn.push(element("line", { x1: x(running.rate), x2: x(running.rate), y1: TOP, y2: BOTTOM, stroke: "var(--accent)", "stroke-opacity": 0.5 }));
+  if (running && running.rate && running.attainment) {
     drawn.push(element("circle", { cx: x(running.rate), cy: y(running.attainment.value), r: 5, fill: "none", stroke: "var(--accent)", "stroke-width": 2 }));
   }
   at("curve").replaceChildren(...drawn);
@@ -144,22 +149,23 @@ function curve(state) {
   at("curve-note").textContent = `Each point is a finished probe with its 95 % interval${colours}; the ring is the one that goes on; the dashed line is ${percent(wanted, 0)}.`;
 }
 
-function nice(value) {
+// The end of an axis that holds `value`, and the step of its marks.
+function scale(value) {
   const size = 10 ** Math.floor(Math.log10(value * 1.05));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * size).find((step) => step >= value * 1.05);
+  const ends = [[1, 0.2], [1.5, 0.5], [2, 0.5], [3, 1], [4, 1], [5, 1], [6, 2], [8, 2], [10, 2]];
+  return ends.find(([end]) => end * size >= value * 1.05).map((part) => part * size);
 }
 
-function axes(most, x, y) {
+function axes(most, step, x, y) {
   const drawn = [];
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    drawn.push(element("line", { class: "grid", x1: LEFT, x2: RIGHT, y1: y(share), y2: y(share) }));
+    drawn.push(element("line", { class: "grid", x1: LEFT, x2: x(most), y1: y(share), y2: y(share) }));
     drawn.push(element("text", { x: LEFT - 8, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`));
   }
-  for (let step = 0; step <= 4; step += 1) {
-    const value = most * step / 4;
+  for (let value = 0; value < most + step / 2; value += step) {
     drawn.push(element("text", { x: x(value), y: BOTTOM + 18, "text-anchor": "middle" }, String(Number(value.toPrecision(3)))));
   }
-  drawn.push(element("text", { x: (LEFT + RIGHT) / 2, y: BOTTOM + 33, "text-anchor": "middle" }, "requests per second, offered"));
+  drawn.push(element("text", { x: x(most / 2), y: BOTTOM + 33, "text-anchor": "middle" }, "requests per second, offered"));
   return drawn;
 }
 
@@ -182,7 +188,6 @@ function dress() {
   document.documentElement.classList.toggle("dark", dark);
 }
 
-let version = -1;
 async function look() {
   let next = 1000;
   try {
@@ -201,7 +206,9 @@ async function look() {
   setTimeout(look, next);
 }
 
+let version = -1;
 dress();
 addEventListener("storage", dress);
+addEventListener("resize", () => { version = -1; });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
 look();

@@ -53,7 +53,7 @@ def probe(number: int, rate: float, attainment: float, verdict: str) -> ProbeRes
 
 
 RUNNING = Running(
-    number=4,
+    number=3,
     target=0,
     rate=3.0,
     seconds=14,
@@ -67,7 +67,7 @@ RUNNING = Running(
     late=1,
     dropped=0,
 )
-PROBES = (probe(1, 1.0, 1.0, "pass"), probe(2, 2.0, 0.98, "pass"), probe(3, 4.0, 0.61, "fail"))
+PROBES = (probe(0, 1.0, 1.0, "pass"), probe(1, 2.0, 0.98, "pass"), probe(2, 4.0, 0.61, "fail"))
 BRACKET = "goodput at 95 % between 2 and 4 requests per second"
 SCENES = {
     "floor": Snapshot("floor", 3.0, 15, "server: idle latency by prompt length"),
@@ -77,7 +77,7 @@ SCENES = {
         seconds=242.0,
         most_probes=15,
         bracket="goodput at 95 % is 2.8 requests per second",
-        probes=(*PROBES, probe(4, 3.0, 0.93, "undecided")),
+        probes=(*PROBES, probe(3, 3.0, 0.93, "undecided")),
         goodputs=(
             Goodput(0, 0.90, Interval(3.1, 2.9, 3.4), 3.0, 4.0, 4),
             Goodput(0, 0.95, Interval(2.8, 2.4, 3.0), 2.0, 4.0, 4, per_gpu=1.4),
