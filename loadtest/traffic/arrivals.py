@@ -71,14 +71,16 @@ def _diurnal(arrivals: Arrivals, rate: float, seconds: float, rng: np.random.Gen
 
 
 def _bursts(arrivals: Arrivals, rate: float, seconds: float, rng: np.random.Generator) -> Floats:
-    """A Poisson process whose rate a two-state Markov chain switches, begun in the chain's steady state."""
+    """A Poisson process whose rate a two-state Markov chain switches, begun in the chain's steady state.
+
+    Its rates are scaled to the mean `rate` over [0, seconds): else what a short probe offers is up to its first burst.
+    """
     burst, rest = arrivals.burst_seconds, arrivals.period_seconds - arrivals.burst_seconds
     if rest <= 0:
         raise ValueError(
             f"arrivals.burst_seconds {burst:g} must be shorter than arrivals.period_seconds {arrivals.period_seconds:g}"
         )
-    quiet = arrivals.period_seconds / (burst * arrivals.peak_ratio + rest)
-    levels, stays = [quiet * arrivals.peak_ratio, quiet], [burst, rest]
+    levels, stays = [arrivals.peak_ratio, 1.0], [burst, rest]
     if rng.random() >= burst / arrivals.period_seconds:
         levels, stays = levels[::-1], stays[::-1]
     mean = arrivals.period_seconds / 2
@@ -88,8 +90,8 @@ def _bursts(arrivals: Arrivals, rate: float, seconds: float, rng: np.random.Gene
     edges = np.concatenate([[0.0], switches, [seconds]])
     level = np.resize(levels, len(edges) - 1)
     area = np.concatenate([[0.0], np.cumsum(np.diff(edges) * level)])
-    units = _renewal(rng.standard_exponential, 1.0, rate * area[-1]) / rate
-    return np.asarray(np.interp(units, area, edges))
+    units = _renewal(rng.standard_exponential, 1.0, rate * seconds) / (rate * seconds)
+    return np.asarray(np.interp(units * area[-1], area, edges))
 
 
 _PROCESSES: dict[str, Callable[[Arrivals, float, float, np.random.Generator], Floats]] = {

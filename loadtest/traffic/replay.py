@@ -15,8 +15,8 @@ from loadtest.traffic.traces import Trace
 class Pace:
     """How fast, and for how long. With a rate, `speed` says nothing."""
 
-    rate: float | None
-    """Requests per second; None: the trace's own."""
+    rate: float
+    """Requests per second; 0: the trace's own."""
     speed: float
     seconds: float
 
@@ -26,15 +26,15 @@ def replayed(trace: Trace, pace: Pace, weights: Floats, rng: np.random.Generator
 
     At a rate, a trace that is too short begins again. Traffic classes are drawn by weight.
     """
-    if pace.rate == 0 or pace.seconds <= 0:
-        return _recorded(trace).taken(np.empty(0, np.int64))
-    scale = 1 / pace.speed if pace.rate is None else trace.rate / pace.rate
-    if not (scale > 0 and math.isfinite(scale)):
-        raise ValueError(f"rate {pace.rate}: a trace needs a positive rate, and two requests at different times")
+    if not (math.isfinite(pace.rate) and math.isfinite(pace.seconds) and pace.rate >= 0 and pace.seconds >= 0):
+        raise ValueError(f"rate {pace.rate} and seconds {pace.seconds}: both must be finite and not negative")
+    if pace.rate and not trace.rate:
+        raise ValueError("a trace whose requests all come at once has no rate that could be scaled")
+    scale = trace.rate / pace.rate if pace.rate else 1 / pace.speed
     whole = _recorded(trace)
-    if pace.rate is not None:
+    if pace.rate:
         length = len(trace.at_seconds) / trace.rate
-        rounds = math.ceil(pace.seconds / (length * scale))
+        rounds = max(1, math.ceil(pace.seconds / (length * scale)))
         whole = superposed([replace(whole, at_seconds=whole.at_seconds + length * round_) for round_ in range(rounds)])
     scaled = replace(whole, at_seconds=whole.at_seconds * scale, think_seconds=whole.think_seconds * scale)
     began = scaled.taken(np.flatnonzero(scaled.at_seconds < pace.seconds))

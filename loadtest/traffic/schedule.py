@@ -33,17 +33,17 @@ class Draw(IntEnum):
     CLASS = 7
 
 
-def schedule(workload: Workload, arrivals: Arrivals, rate: float | None, seconds: float, seed: int) -> list[Session]:
+def schedule(workload: Workload, arrivals: Arrivals, rate: float, seconds: float, seed: int) -> list[Session]:
     """The sessions that begin in [0, seconds), by time; the same for the same arguments wherever it is asked.
 
     `rate` is requests per second. Sessions begin at `rate` over their mean turns, and a session's later turns may
     fall after `seconds`: a window shorter than a few sessions sees fewer requests than it is offered.
-    `rate` None is for a trace alone: at its own times, over `arrivals.speed`.
+    A trace at `rate` 0 has its own times, over `arrivals.speed`; everything else then has none.
     """
     return columns(workload, arrivals, rate, seconds, seed).sessions()
 
 
-def columns(workload: Workload, arrivals: Arrivals, rate: float | None, seconds: float, seed: int) -> Columns:
+def columns(workload: Workload, arrivals: Arrivals, rate: float, seconds: float, seed: int) -> Columns:
     """The same as arrays. Each traffic class is a process of its own; together they are superposed."""
     if seed < 0:
         raise ValueError(f"seed {seed}: must not be negative")
@@ -53,8 +53,6 @@ def columns(workload: Workload, arrivals: Arrivals, rate: float | None, seconds:
             read(arrivals.trace), Pace(rate, arrivals.speed, seconds), weights, _stream(seed, 0, Draw.CLASS)
         )
         return _cut(drawn, workload.max_context_tokens)
-    if rate is None:
-        raise ValueError(f"arrivals of kind {arrivals.kind} need a rate")
     turns = [_mean_turns(workload, index) for index in range(len(workload.classes))]
     share = rate / sum(entry.weight * mean for entry, mean in zip(workload.classes, turns, strict=True))
     parts = []
