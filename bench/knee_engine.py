@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import httptools
@@ -23,6 +26,7 @@ from bench.knee_clock import Engine
 from bench.knee_model import Entry, Generation, Profile
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+_NICENESS = -10
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,19 @@ def main() -> None:
         kind = int if each.name in ("max_num_seqs", "shed_above") else float
         parser.add_argument(_option(each.name), dest=each.name, type=kind, default=each.default)
     gc.freeze()
+    _raise_priority()
     uvloop.run(serve(parser.parse_args()))
+
+
+def _raise_priority() -> None:
+    """As far as the system lets it: its times are to be its model's, whatever else the machine does.
+
+    Where Linux groups processes by session, niceness counts within the session alone, and the group's own beyond it.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+        if os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 def flags(profile: Profile) -> list[str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.knee_engine import flags
@@ -18,7 +21,8 @@ from bench.sides import TIDEGATE
 Tree = Mapping[str, Any]
 
 ENGINE_CORE, CLIENT_CORE = 0, 1
-_NO_VERDICT = 3
+_NICENESS = -10
+_LIMIT_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,26 @@ def run(load: Load) -> Found:
     out = RUN_FOLDER.absolute() / f"load-{load.name.replace(' ', '-')}"
     command = [str(TIDEGATE), "bench", load.kind, "--base-url", load.base_url, "--out", str(out), "--json"]
     pinned = ["taskset", "-c", str(load.core)] if load.core is not None else []
-    done = subprocess.run([*pinned, *command, *load.options], stdout=subprocess.PIPE, text=True, check=False)
+    status, output = _output([*pinned, *command, *load.options], load.name)
     try:
-        return Found(done.returncode, json.loads(done.stdout))
+        return Found(status, json.loads(output))
     except json.JSONDecodeError:
-        raise BenchError(f"tidegate bench {load.kind} ended with {done.returncode} and no result (see above)") from None
+        raise BenchError(f"tidegate bench {load.kind} ended with {status} and no result (see above)") from None
+
+
+def _output(command: Sequence[str], name: str) -> tuple[int, str]:
+    """In a session of its own, before others: Linux may share the cores by session, whatever a process asks for."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(_NICENESS))
+        try:
+            output, _ = process.communicate(timeout=_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{name} was not done within {_LIMIT_SECONDS:g} s") from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, output
 
 
 @contextlib.contextmanager
