@@ -46,7 +46,7 @@ class Trace:
     """Equal for equal shared prefixes; -1 none. Only what a conversation's first request has is meant."""
     prefix_tokens: Ints
     skipped: int = 0
-    """Lines of requests whose lengths the trace does not tell: refused ones, and other routes."""
+    """Lines of a front's log that are no generation of known length: refused requests, embeddings."""
 
     @property
     def rate(self) -> float:
@@ -141,9 +141,9 @@ def _mooncake(line: str) -> _Row:
 
 
 def _front(line: str) -> _Row | None:
-    """The log tells when a request ended. One without usage was refused or asked for no tokens."""
+    """The log tells when a request ended. One without prompt tokens was refused, one without output an embedding."""
     fields: dict[str, Any] = json.loads(line)
-    if fields["prompt_tokens"] is None or fields["output_tokens"] is None:
+    if fields["prompt_tokens"] is None or not fields["output_tokens"]:
         return None
     took = _number(fields["duration_seconds"])
     session = fields.get("session")
