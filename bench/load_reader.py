@@ -49,7 +49,8 @@ class Compared:
 
     def bar(self) -> Bar:
         """What is promised."""
-        return Bar("events/s per core, the load test's client over a bare aiohttp reader", self.rate, LEAST_RATE, "x", True)
+        text = "events/s per core, the load test's client over a bare aiohttp reader"
+        return Bar(text, self.rate, LEAST_RATE, at_least=True)
 
 
 def compare(rounds: int) -> Compared:
@@ -61,7 +62,8 @@ def compare(rounds: int) -> Compared:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), mock, 20)
         for number in range(rounds):
             for side in ("ours", "bare") if number % 2 else ("bare", "ours"):
-                output = run_pinned([sys.executable, "-m", "bench.load_reader", "--side", side, "--port", str(port)], {}, LOAD_CORE)
+                reader = [sys.executable, "-m", "bench.load_reader", "--side", side, "--port", str(port)]
+                output = run_pinned(reader, {}, LOAD_CORE)
                 found[side].append(_us_per_event(json.loads(output)))
     return Compared(tuple(found["ours"]), tuple(found["bare"]))
 

@@ -44,16 +44,22 @@ class Exchange:
 
     def run(self, connection: Connection, request: bytes) -> None:
         """Send and read to the end. Raises `WireFault`."""
-        sock, scan = connection.sock, self._scan
         try:
-            with self.until_first():
-                sock.sendall(request)
-                self._read(sock, lambda: scan.chunks or scan.done)
-            with _until(self._ask.end_by, "end", self._clock):
-                self._read(sock, lambda: scan.done)
-        except OSError as error:
-            raise WireFault("reset") from error
-        self._finish(sock)
+            self._converse(connection.sock, request)
+        except (OSError, WireFault) as error:
+            if not self._scan.done:  # behind it, HTTP may fail
+                raise error if isinstance(error, WireFault) else WireFault("reset") from error
+        self._scan.end(self._now)
+
+    def _converse(self, sock: Any, request: bytes) -> None:
+        scan = self._scan
+        with self.until_first():
+            sock.sendall(request)
+            self._read(sock, lambda: scan.chunks or scan.done)
+        with _until(self._ask.end_by, "end", self._clock):
+            self._read(sock, lambda: scan.done)
+        if not self.reply.complete:
+            self._read_trailer(sock)
 
     def answer(self, failed: WireFault | None = None) -> Answer:
         """The outcome as a value; `failed` is what ended it early, if anything did."""
@@ -79,14 +85,14 @@ class Exchange:
             else:
                 reply.end()
 
-    def _finish(self, sock: Any) -> None:
-        """A stream ends at its [DONE]: what HTTP still has to say may take its time, or fail."""
+    def _read_trailer(self, sock: Any) -> None:
+        """A stream ends at its [DONE]: what HTTP still has to say, for its connection to be kept, is not its time."""
         ended = self._now
-        if not self.reply.complete:
-            with contextlib.suppress(WireFault, OSError), gevent.Timeout(_TRAILER_SECONDS, WireFault("end")):
+        try:
+            with gevent.Timeout(_TRAILER_SECONDS, WireFault("end")):
                 self._read(sock, lambda: False)
-        self._now = ended
-        self._scan.end(ended)
+        finally:
+            self._now = ended
 
     def _body(self, part: bytes) -> None:
         if self._streams is None:

@@ -19,6 +19,8 @@ class Reply:
         self.complete = False
         self.begun = False
         """Whether any byte has come."""
+        self.keeps_connection = False
+        """Whether the connection can carry another request."""
         self.on_body = body
         self._parser = httptools.HttpResponseParser(self)
 
@@ -37,11 +39,6 @@ class Reply:
             raise WireFault("broke_off" if self.begun else "closed")
         self.complete = True
 
-    @property
-    def keeps_connection(self) -> bool:
-        """Whether the connection can carry another request."""
-        return self.complete and bool(self._parser.should_keep_alive())
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field."""
         self.fields[name.lower()] = value
@@ -57,3 +54,4 @@ class Reply:
     def on_message_complete(self) -> None:
         """The answer is whole, if it is not an interim one."""
         self.complete = self.status != 0
+        self.keeps_connection = self.complete and bool(self._parser.should_keep_alive())  # known only here
