@@ -29,7 +29,9 @@ _STALL = Profile(
     base_seconds=0.01, per_sequence_seconds=0.0, max_num_seqs=512, stall_at_seconds=1.0, stall_every_seconds=10.0
 )
 _STALL_RATE, _STALL_TOKENS = 20.0, 64
-_STALL_TRAFFIC = TrafficClass(input=Lengths(median=20), output=Lengths(median=_STALL_TOKENS))
+_STALL_TRAFFIC = TrafficClass(
+    input=Lengths(median=20, high=20), output=Lengths(median=_STALL_TOKENS, high=_STALL_TOKENS)
+)
 _WARMUP_SECONDS = 5.0
 
 
@@ -47,7 +49,8 @@ FULL, QUICK = Length(), Length(12.0, 1)
 def knee(length: Length) -> tuple[str, list[Bar]]:
     """The goodput that a search finds, beside the one that the engine has."""
     with load_run.knee_engine(_KNEE) as (_, url):
-        found = load_run.run(Load("knee", "goodput", url, _options(_KNEE_TRAFFIC, length.probe_seconds)))
+        options = [*_options(_KNEE_TRAFFIC, length.probe_seconds), "--engine-url", url.removesuffix("/v1")]
+        found = load_run.run(Load("knee", "goodput", url, options))
     goodput, probes = found.goodput(QUANTILE), len(found.probes)
     true = _true_goodput(length.probe_seconds, _OTHER_SEEDS)
     # The conductor gives the first probe of seed 0 the seed 0, and each later one the next.
@@ -63,10 +66,12 @@ def knee(length: Length) -> tuple[str, list[Bar]]:
         ["probes withheld since the client was the limit", str(probes - len(lags))],
     ]
     error = None if value is None else abs(value / true - 1)
+    checks = found.result["crosscheck"]["entries"]
     return report.table(["known knee: goodput at 0.95", "requests/s"], rows), [
         Bar("known knee: goodput found, off the true one by", error, 0.10),
         Bar("known knee: probes", float(probes), 15, "probes"),
         Bar("known knee: send lag p99, worst probe of the verdict", lag_ms, 5, "ms"),
+        Bar("known knee: figures that client and engine share", float(sum(entry["holds"] for entry in checks)), 4),
     ]
 
 
