@@ -1,0 +1,122 @@
+// Good requests per second and attainment against the offered rate, each with its Wilson band, and the goodput found.
+
+function curve(host, data) {
+  const probes = data.probes.filter((probe) => probe.attainment[0] !== null).sort((a, b) => a.target - b.target || a.rate - b.rate);
+  if (!probes.length) return empty(host, "No probe has judged requests.");
+  const { made, width, height } = canvas(host, 520, "Good requests per second and attainment against the offered rate");
+  const right = data.targets.length > 1 ? 120 : 84;
+  const inner = { left: 62, right: width - right, top: [38, 274], bottom: [236, 468] };
+  const highest = Math.max(...probes.map((probe) => probe.rate));
+  const x = scale([0, highest * 1.04], [inner.left, inner.right]);
+  const most = Math.max(...probes.map((probe) => Math.max(probe.good, probe.attainment[2] * probe.scheduled))) || 1;
+  const good = scale([0, most * 1.1], [inner.bottom[0], inner.top[0]]);
+  const held = scale([0, 1], [inner.bottom[1], inner.top[1]], nines);
+  curveAxes(made, data, inner, { x, good, held, highest, most });
+  for (const target of [...new Set(probes.map((probe) => probe.target))]) {
+    const own = probes.filter((probe) => probe.target === target);
+    made.append(curveOf(data, own, target, inner, { x, good, held }));
+  }
+  host.append(made);
+  const points = probes
+    .map((probe) => ({ x: x(probe.rate), y: held(probe.attainment[0]), title: curveTitle(data, probe), lines: curveLines(probe) }))
+    .sort((a, b) => a.x - b.x);
+  explore(host, made, points, { along: [inner.top[0], inner.bottom[1]] });
+}
+
+function curveAxes(made, data, inner, { x, good, held, highest, most }) {
+  for (const value of linearTicks(highest * 1.04, 10)) {
+    for (const part of [0, 1]) made.append(svg("path", { class: "grid", d: `M${x(value).toFixed(1)} ${inner.top[part]}V${inner.bottom[part]}` }));
+    made.append(label(digits(value), x(value), inner.bottom[1] + 18, { class: "tick", "text-anchor": "middle", "data-axis": "x", "data-value": value }));
+  }
+  for (const value of linearTicks(most * 1.1, 5)) {
+    made.append(svg("path", { class: "grid", d: `M${inner.left} ${good(value).toFixed(1)}H${inner.right}` }));
+    made.append(label(digits(value), inner.left - 8, good(value) + 4, { class: "tick", "text-anchor": "end" }));
+  }
+  for (const value of [0, 0.5, 0.8, 1]) {
+    made.append(svg("path", { class: "grid", d: `M${inner.left} ${held(value).toFixed(1)}H${inner.right}` }));
+    made.append(label(share(value), inner.left - 8, held(value) + 4, { class: "tick", "text-anchor": "end" }));
+  }
+  for (const value of data.quantiles) {
+    made.append(svg("path", { class: "quantile", "data-quantile": value, d: `M${inner.left} ${held(value).toFixed(1)}H${inner.right}` }));
+    made.append(label(share(value), inner.left - 8, held(value) + 4, { class: "tick", "text-anchor": "end" }));
+    made.append(label(`q ${value}`, inner.right + 8, held(value) + 4, { class: "label" }));
+  }
+  const top = Math.min(highest * 1.04, most * 1.1);
+  made.append(svg("path", { class: "ideal", d: `M${x(0)} ${good(0)}L${x(top).toFixed(1)} ${good(top).toFixed(1)}` }));
+  made.append(label("all good", x(top) + 8, good(top) + 4, { class: "label" }));
+  made.append(label("good requests per second", inner.left - 46, 16, { class: "title" }));
+  made.append(label("attainment, spaced by nines", inner.left - 46, inner.top[1] - 14, { class: "title" }));
+  made.append(label("offered rate, requests per second", (inner.left + inner.right) / 2, inner.bottom[1] + 42, { class: "label", "text-anchor": "middle" }));
+}
+
+function curveOf(data, own, target, inner, { x, good, held }) {
+  const group = svg("g", { class: `t${target}`, "data-target": target });
+  group.append(...goodputMarks(data, target, inner, { x, held }));
+  const line = byRate(own);
+  const path = (value, y) => line.map((point, at) => `${at ? "L" : "M"}${x(point.rate).toFixed(1)} ${y(value(point)).toFixed(1)}`).join("");
+  const band = (factor, y) => {
+    const up = line.map((point) => [x(point.rate), y(point.high * factor(point))]);
+    const down = line.map((point) => [x(point.rate), y(point.low * factor(point))]).reverse();
+    return `M${[...up, ...down].map((pair) => pair.map((value) => value.toFixed(1)).join(" ")).join("L")}Z`;
+  };
+  group.append(svg("path", { class: "band", d: band((point) => point.scheduled, good) }), svg("path", { class: "curve", d: path((point) => point.good, good) }));
+  group.append(svg("path", { class: "band", d: band(() => 1, held) }), svg("path", { class: "curve", d: path((point) => point.value, held) }));
+  for (const probe of own) {
+    const [value, low, high] = probe.attainment, at = x(probe.rate);
+    group.append(svg("path", { class: "whisker", d: `M${at.toFixed(1)} ${held(low).toFixed(1)}V${held(high).toFixed(1)}` }));
+    group.append(svg("circle", { class: "point", cx: at, cy: held(value), r: 4.5 }), svg("circle", { class: "point", cx: at, cy: good(probe.good), r: 4.5 }));
+  }
+  if (data.targets.length > 1) {
+    const last = line[line.length - 1], apart = target ? 12 : -6;
+    group.append(label(data.targets[target] || `target ${target}`, Math.min(x(last.rate) + 9, inner.right + 4), good(last.good) + 4 + apart, { class: "name halo" }));
+  }
+  return group;
+}
+
+// Several probes of one rate are one place on the line; the band takes the widest of them.
+function byRate(own) {
+  const found = new Map();
+  for (const probe of own) found.set(probe.rate, [...(found.get(probe.rate) || []), probe]);
+  const mean = (list, value) => list.reduce((sum, entry) => sum + value(entry), 0) / list.length;
+  return [...found].map(([rate, list]) => ({
+    rate,
+    good: mean(list, (probe) => probe.good),
+    scheduled: mean(list, (probe) => probe.scheduled),
+    value: mean(list, (probe) => probe.attainment[0]),
+    low: Math.min(...list.map((probe) => probe.attainment[1])),
+    high: Math.max(...list.map((probe) => probe.attainment[2])),
+  }));
+}
+
+function goodputMarks(data, target, inner, { x, held }) {
+  const marks = [], edge = (value) => Math.min(inner.right, x(value));
+  for (const entry of data.goodputs.filter((one) => one.target === target && !one.withheld && one.rate[0] !== null)) {
+    const [value, low, high] = entry.rate, at = edge(value), y = held(entry.quantile);
+    marks.push(svg("path", { class: "interval", d: `M${edge(low ?? value).toFixed(1)} ${y.toFixed(1)}H${edge(high ?? value).toFixed(1)}` }));
+    if (Math.abs(entry.quantile - data.quantile) < 1e-9) {
+      const size = Math.max(1, edge(high ?? value) - edge(low ?? value));
+      marks.push(svg("rect", { class: "zone", x: edge(low ?? value), y: inner.top[0], width: size, height: inner.bottom[1] - inner.top[0] }));
+      marks.push(svg("path", { class: "found", "data-goodput": value, "data-at": at, d: `M${at.toFixed(1)} ${inner.top[0] - 6}V${inner.bottom[1]}` }));
+      const said = `${data.targets.length > 1 ? `${data.targets[target]}: ` : "goodput "}${entry.bound ? "≥ " : ""}${digits(value)}`;
+      const left = target === 0 && data.targets.length > 1;
+      marks.push(label(said, at + (left ? -5 : 5), inner.top[0] - 9, { class: "name halo", "text-anchor": left || at > inner.right - 90 ? "end" : "start" }));
+    }
+    marks.push(svg("path", { class: "point", d: `M${at.toFixed(1)} ${(y - 6).toFixed(1)}l6 6l-6 6l-6-6z` }));
+  }
+  return marks;
+}
+
+const curveTitle = (data, probe) => `${digits(probe.rate)} req/s offered${data.targets.length > 1 ? `, ${data.targets[probe.target]}` : ""}`;
+
+function curveLines(probe) {
+  const [value, low, high] = probe.attainment;
+  const lines = [
+    ["attainment", share(value)],
+    ["95 % interval", `${share(low)} to ${share(high)}`],
+    ["good", `${digits(probe.good)} req/s`],
+    ["scheduled", `${digits(probe.scheduled)} req/s`],
+    ["probe", String(probe.number)],
+  ];
+  for (const [quantile, verdict] of Object.entries(probe.verdicts)) lines.push([`q ${quantile}`, verdict]);
+  return lines.concat(probe.early ? [["ended early", probe.early]] : []);
+}

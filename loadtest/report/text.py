@@ -1,0 +1,64 @@
+"""The summary that the console shows at the end: some fifteen lines; it says no more than the page does."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from loadtest.plan import Plan
+from loadtest.report import units
+from loadtest.report.words import figure, goodput_words, statements, target_name
+from loadtest.results import Goodput, ProbeResult, Result
+
+_SIGNS = {"good": "ok", "bad": "NO", "warn": "! ", "plain": "  "}
+_WIDTH = 110
+_LABEL = 12
+
+
+def summary(result: Result, folder: Path | None = None) -> str:
+    """Without colour; the gate's quantile is starred."""
+    plan = Plan.model_validate(result.plan)
+    lines = [
+        f"tidegate bench {plan.kind}: {_names(plan)}, {len(result.probes)} probes, {units.seconds(result.seconds)}",
+        "",
+    ]
+    lines += [_goodput(plan, entry) for entry in result.goodputs]
+    if not result.goodputs:
+        lines += [_probe(plan, probe) for probe in result.probes[-8:]]
+    lines += [*_paired(plan, result), ""]
+    for entry in statements(result):
+        first = f"  {_SIGNS[entry.tone]} {entry.about:<{_LABEL}}"
+        lines += textwrap.wrap(entry.text, _WIDTH, initial_indent=first, subsequent_indent=" " * len(first)) or [first]
+    if folder:
+        lines += ["", f"report: {folder / 'report.html'}"]
+    return "\n".join(lines)
+
+
+def _names(plan: Plan) -> str:
+    return " against ".join(target.name for target in plan.targets)
+
+
+def _goodput(plan: Plan, entry: Goodput) -> str:
+    who = f"{target_name(plan, entry.target):<14}" if len(plan.targets) > 1 else ""
+    star = "*" if abs(entry.quantile - plan.gate.quantile) < 1e-9 else " "
+    if entry.withheld:
+        return f"  {star} {who}goodput at {units.quantile(entry.quantile):>5}  no verdict: {entry.withheld}"
+    interval = f"({units.span(entry.rate)})"
+    value = f"{figure(entry):>7} req/s  {interval:<16}"
+    return f"  {star} {who}goodput at {units.quantile(entry.quantile):>5}  {value} {goodput_words(entry)}"
+
+
+def _probe(plan: Plan, probe: ProbeResult) -> str:
+    who = f"{target_name(plan, probe.target):<14}" if len(plan.targets) > 1 else ""
+    held = f"{units.share(probe.attainment.value):>7} good ({units.share_span(probe.attainment)})"
+    times = f"TTFT p50 {units.seconds(probe.ttft.p50)}, p99 {units.seconds(probe.ttft.p99)}"
+    return f"    {who}{units.rate(probe.offered_rate):>12}  {held}  {times}"
+
+
+def _paired(plan: Plan, result: Result) -> list[str]:
+    pair = result.paired
+    if pair is None:
+        return []
+    shown = [("TTFT p50", pair.ttft_p50_ratio), ("p99", pair.ttft_p99_ratio), ("TPOT p50", pair.tpot_p50_ratio)]
+    said = ", ".join(f"{name} {units.ratio(part.value)} ({units.span(part)})" for name, part in shown)
+    return [f"    {target_name(plan, 1)} over {target_name(plan, 0)}: {said}"]
