@@ -117,12 +117,17 @@ function probes(state) {
     const texts = [rate(found.offered_rate || found.scheduled_rate), percent(found.attainment.value),
       `${percent(found.attainment.low)} – ${percent(found.attainment.high)}`,
       span(found.ttft.p50), span(found.ttft.p99), span(found.tpot.p50), span(found.tpot.p99)];
-    const why = [...found.client.reasons, found.ended_early].filter(Boolean).join("; ");
     return element("tr", {}, element("td", {}, String(found.number + 1)),
       element("td", { class: "target" }, state.plan.targets[found.target]),
       ...texts.map((text) => element("td", {}, text)),
-      element("td", { class: verdict, title: why }, verdict + (why ? " *" : "")));
+      element("td", { class: verdict }, verdict + (remarks(found) ? " *" : "")));
   }));
+  at("remarks").replaceChildren(...state.probes.filter(remarks).map((found) =>
+    element("p", {}, `* Probe ${found.number + 1}: ${remarks(found)}`)));
+}
+
+function remarks(found) {
+  return [...found.client.reasons, found.ended_early && `ended early: ${found.ended_early}`].filter(Boolean).join(" ");
 }
 
 const LEFT = 52, TOP = 12, BOTTOM = 226, HEIGHT = 268;

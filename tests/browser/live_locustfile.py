@@ -29,6 +29,7 @@ def spread(p50: float) -> Spread:
 
 
 def probe(number: int, rate: float, attainment: float, verdict: str) -> ProbeResult:
+    early = "the backlog grew" if verdict == "fail" else ""
     interval = Interval(attainment, max(0.0, attainment - 0.04), min(1.0, attainment + 0.02))
     return ProbeResult(
         number=number,
@@ -49,6 +50,7 @@ def probe(number: int, rate: float, attainment: float, verdict: str) -> ProbeRes
         classes=(),
         client=CLIENT,
         verdicts={"0.95": verdict},
+        ended_early=early,
     )
 
 

@@ -126,6 +126,13 @@ def test_new_figures_come_without_a_reload(locust: Locust, page: Page) -> None:
     expect(page.locator("#curve circle")).to_have_count(4)
 
 
+def test_a_probe_that_ended_early_says_why(locust: Locust, page: Page) -> None:
+    locust.play("probe")
+    page.goto(f"{locust.url}/goodput")
+    expect(page.locator("#probes tbody tr").first).to_contain_text("fail *")
+    expect(page.locator("#remarks")).to_have_text("* Probe 3: ended early: the backlog grew")
+
+
 def test_the_end_shows_goodputs_and_why_one_is_withheld(locust: Locust, page: Page) -> None:
     locust.play("done")
     page.goto(f"{locust.url}/goodput")
