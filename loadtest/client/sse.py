@@ -127,10 +127,10 @@ def _data(event: bytes) -> Iterator[bytes]:
 
 
 def _frame(event: bytes, said: dict[str, Any]) -> Frame | None:
-    """Only of an event with one text in one choice, and when another text in its place is read as that text."""
+    """Only of an event with one choice, and when another text in the place of its text is read as that text."""
     found = list(payload.choices(said))
     names = payload.texts(found[0].get("delta") or {}) if len(found) == 1 else []
-    if len(names) != 1 or found[0].get("index"):
+    if not names or found[0].get("index"):
         return None
     for match in _TEXT_FIELD.finditer(event):
         before, after = event[: match.start(2)], event[match.end(2) :]

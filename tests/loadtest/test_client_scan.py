@@ -62,7 +62,34 @@ PAYLOAD = st.fixed_dictionaries(
     {"id": st.just("c"), "choices": st.lists(CHOICE, max_size=2) | st.lists(CHOICE, min_size=1, max_size=1)},
     optional={"usage": USAGE, "error": st.sampled_from([None, {"message": "no"}])},
 )
-PLAIN = TEXT.map(lambda text: {"id": "c", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
+
+
+def alike(text: str, index: int = 0, **more: Any) -> dict[str, Any]:
+    """As most events of a stream are: they differ in the text alone."""
+    return {"id": "c", **more, "choices": [{"index": index, "delta": {"content": text}, "finish_reason": None}]}
+
+
+def twice(first: str, second: str) -> dict[str, Any]:
+    """Begins and ends as one of them does."""
+    return {"id": "c", "choices": [*alike(first)["choices"], *alike(second)["choices"]]}
+
+
+def short(text: str) -> dict[str, Any]:
+    """Begins as one of them does, ends sooner."""
+    return {"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]}
+
+
+LONG = TEXT.map(lambda text: text * 20)
+SAME = st.sampled_from(["a", "b", ""])
+PLAIN = st.one_of(
+    TEXT.map(alike),
+    TEXT.map(alike),
+    LONG.map(short),
+    st.builds(twice, SAME, SAME),
+    st.builds(alike, TEXT, st.just(1)),
+    st.builds(alike, SAME, content=SAME),
+    st.builds(alike, SAME, logprobs=st.just({"content": "a"})),
+)
 EVENTS = st.lists(
     st.one_of(PLAIN, PLAIN, PAYLOAD, st.sampled_from([": beat", "[DONE]", "{oops", "5", "null", "event: x", "[]"])),
     max_size=12,
@@ -170,6 +197,12 @@ def test_what_vllm_writes_is_understood(options: dict[str, bool], size: int) -> 
     scan = scanned([body[at : at + size] for at in range(0, len(body), size)])
     assert (scan.text(), scan.chunks, scan.done, scan.fault) == ("".join(tokens), 5, True, "")
     assert scan.usage.output_tokens == (5 if options else -1)
+
+
+def test_a_text_without_its_end_is_no_token() -> None:
+    whole = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    scan = scanned([whole, whole.replace(b'"a"', b'"a\\"')])
+    assert (scan.chunks, scan.fault) == (1, "bad_event")
 
 
 @pytest.mark.parametrize("body", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r\n", b"data: [DONE]\n\n\n\n"])
