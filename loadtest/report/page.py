@@ -11,14 +11,13 @@ from string import Template
 
 from loadtest.plan import Plan
 from loadtest.records import Rows
-from loadtest.report import tables, units
+from loadtest.report import cards, tables, units
 from loadtest.report.charts import charts
 from loadtest.report.markup import Child, Markup, element, joined, script_json, table
-from loadtest.report.words import figure, goodput_words, limits, statements, target_name
-from loadtest.results import Goodput, Result
+from loadtest.report.words import limits
+from loadtest.results import Result
 
 _SCRIPTS = ("draw", "explore", "curve", "floor", "scatter", "timeline", "waterfall", "page")
-_SIGNS = {"good": "\N{CHECK MARK}", "bad": "\N{MULTIPLICATION X}", "warn": "!", "plain": "\N{MIDDLE DOT}"}
 
 
 def write(path: Path, result: Result, rows: Rows) -> None:
@@ -38,8 +37,8 @@ def render(result: Result, rows: Rows) -> str:
         script=script,
         data=script_json(charts(result, rows)),
         heading=_heading(plan, result, len(rows)),
-        verdict=_verdict(plan, result),
-        probes=joined([tables.probes(result), tables.remarks(result)]),
+        verdict=cards.verdict(result),
+        probes=joined([tables.outcomes(result), tables.remarks(result), tables.times(result)]),
         classes=tables.classes(result),
         paired=_section("paired", "A against B", tables.paired(result)) if result.paired else "",
         cost=tables.cost(result),
@@ -78,81 +77,6 @@ def _heading(plan: Plan, result: Result, requests: int) -> Markup:
     ]
     facts += [f"{units.count(requests)} requests", f"seed {plan.seed}"]
     return joined([element("h1", _subject(plan)), element("p", " \N{MIDDLE DOT} ".join(facts), class_="facts")])
-
-
-def _verdict(plan: Plan, result: Result) -> Markup:
-    cards = [_card(plan, result, target) for target in dict.fromkeys(entry.target for entry in result.goodputs)]
-    if not cards:
-        cards = [_attained(plan, result)]
-    said = [
-        element(
-            "li",
-            element("span", _SIGNS[entry.tone], class_="sign", aria_hidden="true"),
-            element("b", entry.about),
-            element("span", entry.text),
-            class_=entry.tone,
-        )
-        for entry in statements(result)
-    ]
-    return joined([element("div", *cards, class_="cards"), element("ul", *said, class_="statements")])
-
-
-def _card(plan: Plan, result: Result, target: int) -> Markup:
-    own = [entry for entry in result.goodputs if entry.target == target]
-    main = min(own, key=lambda entry: abs(entry.quantile - plan.gate.quantile))
-    others = [element("li", *_other(entry)) for entry in own if entry is not main]
-    return element(
-        "div",
-        element(
-            "p",
-            f"Goodput of {target_name(plan, target)} at {units.quantile(main.quantile)} within the SLO",
-            class_="what",
-        ),
-        *_main(main),
-        element("ul", *others, class_="others"),
-        class_="card withheld" if main.withheld else "card",
-    )
-
-
-def _main(entry: Goodput) -> list[Child]:
-    if entry.withheld:
-        return [element("p", "No verdict", class_="figure"), element("p", entry.withheld, class_="why")]
-    number = element("p", figure(entry), element("small", " requests/s"), class_="figure")
-    interval = f"95 % interval {units.span(entry.rate)}; {goodput_words(entry)}"
-    return [number, element("p", interval, class_="why")]
-
-
-def _other(entry: Goodput) -> list[Child]:
-    if entry.withheld:
-        return [
-            element("span", units.quantile(entry.quantile)),
-            element("span", f"withheld: {entry.withheld}", class_="why"),
-        ]
-    return [
-        element("span", units.quantile(entry.quantile)),
-        element("b", figure(entry)),
-        element("span", f"{units.span(entry.rate)} req/s", class_="why"),
-    ]
-
-
-def _attained(plan: Plan, result: Result) -> Markup:
-    """What stands first where no goodput was searched for: the attainment of the highest rate."""
-    if not result.probes:
-        return element("div", element("p", "No probe was run", class_="figure"), class_="card withheld")
-    probe = max(result.probes, key=lambda entry: entry.offered_rate)
-    if probe.client.reasons:
-        figure_, why = "No verdict", "; ".join(probe.client.reasons)
-    else:
-        figure_, why = units.share(probe.attainment.value), f"95 % interval {units.share_span(probe.attainment)}"
-    return element(
-        "div",
-        element(
-            "p", f"Attainment of {target_name(plan, probe.target)} at {units.rate(probe.offered_rate)}", class_="what"
-        ),
-        element("p", figure_, class_="figure"),
-        element("p", why, class_="why"),
-        class_="card withheld" if probe.client.reasons else "card",
-    )
 
 
 def _section(name: str, title: str, body: Markup) -> Markup:

@@ -13,37 +13,58 @@ from loadtest.results import Interval, ProbeResult, Result, Spread
 _OUTCOMES = ("good", "slow_ttft", "slow_tpot", "slow_e2e", "error", "timeout", "shed", "cut")
 
 
-def probes(result: Result) -> Markup:
-    """One line a probe: what was offered, what became of it, how long it took."""
-    plan = Plan.model_validate(result.plan)
+def outcomes(result: Result) -> Markup:
+    """One line a probe: what was offered and what became of it."""
     quantiles = sorted({quantile for probe in result.probes for quantile in probe.verdicts})
     there = _there([probe.outcomes for probe in result.probes])
-    headers: list[Child] = ["probe", "target", "offered", "attainment", "95 % interval", *map(_mark, there)]
-    headers += ["good/s", "TTFT p50", "p95", "p99", "net p50", "net p99", "TPOT p50", "p99", "stall p99"]
-    headers += ["no TPOT", "send lag p99", *(f"q {quantile}" for quantile in quantiles)]
+    headers: list[Child] = ["probe", "target", "offered", "scheduled", "attainment", "95 % interval"]
+    headers += [*map(_mark, there), "good/s", *(f"q {quantile}" for quantile in quantiles)]
     rows = [
         [
-            str(probe.number),
-            target_name(plan, probe.target),
-            units.digits(probe.offered_rate),
+            *_which(result, probe),
+            units.digits(probe.scheduled_rate),
             units.share(probe.attainment.value),
             units.share_span(probe.attainment),
             *(units.count(probe.outcomes.get(name, 0)) for name in there),
             units.digits(probe.good_rate),
-            *_times(probe),
-            units.count(probe.undefined_tpot),
-            units.seconds(probe.client.send_lag_p99_seconds),
             *(_verdict(probe, quantile) for quantile in quantiles),
         ]
         for probe in result.probes
     ]
-    return table(headers, rows, "Probes, in the order in which they ran; rates in requests per second", 2)
+    return table(headers, rows, "What became of the requests; rates in requests per second", 2)
+
+
+def times(result: Result) -> Markup:
+    """One line a probe: how long it took. Net is from the dispatch, as other load tests count."""
+    headers: list[Child] = ["probe", "target", "offered", "TTFT p50", "p95", "p99", "net p50", "net p99", "TPOT p50"]
+    headers += ["p99", "stall p99", "e2e p50", "e2e p99", "no TPOT", "send lag p99"]
+    rows = [
+        [
+            *_which(result, probe),
+            *_times(probe),
+            units.count(probe.undefined_tpot),
+            units.seconds(probe.client.send_lag_p99_seconds),
+        ]
+        for probe in result.probes
+    ]
+    caption = "How long they took. TTFT counts from the scheduled arrival, net TTFT from the dispatch"
+    return table(headers, rows, caption, 2)
+
+
+def _which(result: Result, probe: ProbeResult) -> list[Child]:
+    name = target_name(Plan.model_validate(result.plan), probe.target)
+    return [str(probe.number), name, units.digits(probe.offered_rate)]
 
 
 def _times(probe: ProbeResult) -> list[str]:
-    shown = [(probe.ttft, ("p50", "p95", "p99")), (probe.ttft_net, ("p50", "p99")), (probe.tpot, ("p50", "p99"))]
-    spreads: list[tuple[Spread, tuple[str, ...]]] = [*shown, (probe.stall, ("p99",))]
-    return [units.seconds(getattr(spread, name)) for spread, names in spreads for name in names]
+    spreads: list[tuple[Spread, str]] = [
+        (probe.ttft, "p50 p95 p99"),
+        (probe.ttft_net, "p50 p99"),
+        (probe.tpot, "p50 p99"),
+        (probe.stall, "p99"),
+        (probe.e2e, "p50 p99"),
+    ]
+    return [units.seconds(getattr(spread, name)) for spread, names in spreads for name in names.split()]
 
 
 def _verdict(probe: ProbeResult, quantile: str) -> Markup:
@@ -130,7 +151,7 @@ def cost(result: Result) -> Markup:
         for entry in result.goodputs
         if entry.per_gpu is not None and not entry.withheld
     ]
-    return table(["what", "how much"], rows, "Cost")
+    return table(["what", "how much"], rows, "Replica time over the whole run, and what it gave")
 
 
 def crosscheck(result: Result) -> Markup:
@@ -139,7 +160,11 @@ def crosscheck(result: Result) -> Markup:
         [entry.what, f"{entry.client:,.6g}", f"{entry.server:,.6g}", "holds" if entry.holds else "MISMATCH", entry.note]
         for entry in result.crosscheck.entries
     ]
-    return table(["what", "client", "server", "verdict", "note"], rows, "Cross-check") if rows else Markup("")
+    return (
+        table(["what", "client", "server", "verdict", "note"], rows, "What the client and the servers counted")
+        if rows
+        else Markup("")
+    )
 
 
 def _there(counted: list[dict[str, int]]) -> list[str]:

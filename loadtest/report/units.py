@@ -27,7 +27,7 @@ def share(value: float | None) -> str:
     """95.2 %; never 100 % for what is a little less."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    percent = value * 100
+    percent = round(value * 100, 9)
     if 99.9 < percent < 100:
         return f"{math.floor(percent * 1000) / 1000:g} %"
     return f"{percent:.1f} %" if percent % 1 else f"{percent:.0f} %"

@@ -9,7 +9,7 @@ function curve(host, data) {
   const highest = Math.max(...probes.map((probe) => probe.rate));
   const x = scale([0, highest * 1.04], [inner.left, inner.right]);
   const most = Math.max(...probes.map((probe) => Math.max(probe.good, probe.attainment[2] * probe.scheduled))) || 1;
-  const good = scale([0, most * 1.1], [inner.bottom[0], inner.top[0]]);
+  const good = scale([0, most * 1.25], [inner.bottom[0], inner.top[0]]);
   const held = scale([0, 1], [inner.bottom[1], inner.top[1]], nines);
   curveAxes(made, data, inner, { x, good, held, highest, most });
   for (const target of [...new Set(probes.map((probe) => probe.target))]) {
@@ -28,7 +28,7 @@ function curveAxes(made, data, inner, { x, good, held, highest, most }) {
     for (const part of [0, 1]) made.append(svg("path", { class: "grid", d: `M${x(value).toFixed(1)} ${inner.top[part]}V${inner.bottom[part]}` }));
     made.append(label(digits(value), x(value), inner.bottom[1] + 18, { class: "tick", "text-anchor": "middle", "data-axis": "x", "data-value": value }));
   }
-  for (const value of linearTicks(most * 1.1, 5)) {
+  for (const value of linearTicks(most * 1.25, 5)) {
     made.append(svg("path", { class: "grid", d: `M${inner.left} ${good(value).toFixed(1)}H${inner.right}` }));
     made.append(label(digits(value), inner.left - 8, good(value) + 4, { class: "tick", "text-anchor": "end" }));
   }
@@ -41,9 +41,9 @@ function curveAxes(made, data, inner, { x, good, held, highest, most }) {
     made.append(label(share(value), inner.left - 8, held(value) + 4, { class: "tick", "text-anchor": "end" }));
     made.append(label(`q ${value}`, inner.right + 8, held(value) + 4, { class: "label" }));
   }
-  const top = Math.min(highest * 1.04, most * 1.1);
+  const top = Math.min(highest * 1.04, most * 1.25);
   made.append(svg("path", { class: "ideal", d: `M${x(0)} ${good(0)}L${x(top).toFixed(1)} ${good(top).toFixed(1)}` }));
-  made.append(label("all good", x(top) + 8, good(top) + 4, { class: "label" }));
+  made.append(label("if all were good", x(top) + 8, good(top) + 14, { class: "label halo" }));
   made.append(label("good requests per second", inner.left - 46, 16, { class: "title" }));
   made.append(label("attainment, spaced by nines", inner.left - 46, inner.top[1] - 14, { class: "title" }));
   made.append(label("offered rate, requests per second", (inner.left + inner.right) / 2, inner.bottom[1] + 42, { class: "label", "text-anchor": "middle" }));

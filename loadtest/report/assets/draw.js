@@ -52,7 +52,7 @@ function digits(value) {
 }
 
 const seconds = (value) =>
-  value === null || value === undefined ? "–" : Math.abs(value) < 1 ? `${digits(value * 1000)} ms` : `${digits(value)} s`;
+  value === null || value === undefined ? "–" : value === 0 ? "0" : Math.abs(value) < 1 ? `${digits(value * 1000)} ms` : `${digits(value)} s`;
 
 const share = (value) => (value === null || value === undefined ? "–" : `${Number((value * 100).toFixed(value > 0.995 ? 2 : 1))} %`);
 

@@ -42,5 +42,5 @@ function floor(host, data) {
 function merged(limits) {
   const found = new Map();
   for (const limit of limits) found.set(limit.ttft, [...new Set([...(found.get(limit.ttft) || []), limit.name])]);
-  return [...found].map(([value, names]) => [names.join(", "), value]);
+  return [...found].map(([value, names]) => [`${names.join(", ")} ${seconds(value)}`, value]);
 }

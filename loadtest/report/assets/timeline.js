@@ -15,16 +15,16 @@ function timeline(host, data) {
   const place = (name) => (order.includes(name) ? order.indexOf(name) : 9);
   const series = [...time.series].sort((a, b) => place(a.name) - place(b.name));
   const strip = 92, row = 50, gap = 32, top = 30;
-  const height = top + time.outcomes.length * (strip + gap) + series.length * (row + gap) + 24;
+  const height = top + time.outcomes.length * (strip + gap) + series.length * (row + gap) + 32;
   host.append(timelineLegend(data));
   const { made, width } = canvas(host, height, "Outcomes over time above the servers' series");
   const inner = { left: 62, right: width - 16, top, bottom: height - 48 };
   const x = scale([0, time.end], [inner.left, inner.right]);
   timelineProbes(made, data, inner, x);
-  let at = top + 18;
+  let at = top + 26;
   time.outcomes.forEach((counts, target) => {
     const name = `outcomes by arrival${time.outcomes.length > 1 ? `, ${data.targets[target]}` : ""}`;
-    timelineStrip(made, data, counts, { name, top: at, bottom: at + strip, ...inner, x });
+    timelineStrip(made, data, counts, { ...inner, name, top: at, bottom: at + strip, x });
     at += strip + gap;
   });
   for (const one of series) {
