@@ -9,7 +9,6 @@ import http.client
 import time
 from urllib.parse import urlsplit
 
-_SECONDS = 2.0
 _PIECE_BYTES = 65536
 _MOST_BYTES = 32 * 1024 * 1024
 
@@ -18,7 +17,7 @@ class Unreachable(Exception):
     """A page that could not be had; the text names it and says why."""
 
 
-def get(url: str, seconds: float = _SECONDS) -> bytes:
+def get(url: str, seconds: float) -> bytes:
     """The body of a 200 answer. Raises `Unreachable`."""
     until = time.perf_counter() + seconds
     parts = urlsplit(url)

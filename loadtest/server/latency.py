@@ -20,7 +20,10 @@ _ON_TOP_SHARE = 0.2
 def compared(
     what: str, client: Floats, buckets: Sequence[tuple[float, float]], sum_seconds: float, network_seconds: float
 ) -> Reconciled:
-    """Means in milliseconds. `buckets` are cumulative; the server may hold a few more than the client saw."""
+    """Means in milliseconds. `buckets` are cumulative; the server may hold a few more than the client saw.
+
+    `network_seconds`: how far the client may lie above it, where 20 % of its mean is less; infinite: any distance.
+    """
     count = buckets[-1][1]
     server_mean, client_mean = sum_seconds / count, float(np.mean(client))
     on_top, allowed = client_mean - server_mean, max(network_seconds, _ON_TOP_SHARE * server_mean)
@@ -37,7 +40,7 @@ def compared(
             "requests queue where the server does not look, or the network or the client is slow"
         )
     elif not same:
-        note += f"; the server has {count - len(client):.0f} more, whose client left"
+        note += f"; the server has {count - len(client):.0f} more, of which the client saw no token"
     return Reconciled(what, round(client_mean * 1e3, 3), round(server_mean * 1e3, 3), not broken, note)
 
 

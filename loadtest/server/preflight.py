@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from loadtest.server.exposition import Snapshot
-from loadtest.server.fetch import Unreachable, get
+from loadtest.server.fetch import Unreachable
 from loadtest.server.scrape import Servers
 from serving.metrics import VllmSeries
 
@@ -18,7 +18,7 @@ def describe(servers: Servers, unix: float = 0.0) -> dict[str, str]:
     if models:
         told["models"] = ", ".join(sorted(models))
     for url, engine in found.engines.items():
-        told[f"engine {url}"] = _engine(url, engine)
+        told[f"engine {url}"] = _engine(servers, url, engine)
     if found.notes:
         told["notes"] = "; ".join(found.notes)
     return told
@@ -33,8 +33,8 @@ def _server(servers: Servers, engines: int, front_answers: bool) -> str:
     return "an OpenAI-compatible server whose metrics are not read"
 
 
-def _engine(url: str, found: Snapshot) -> str:
-    parts = [f"vLLM {_version(url)}", *_models(found)]
+def _engine(servers: Servers, url: str, found: Snapshot) -> str:
+    parts = [f"vLLM {_version(servers, url)}", *_models(found)]
     for config in found.labels(VllmSeries.CACHE_CONFIG)[:1]:
         if (tokens := config.get("kv_cache_size_tokens", "")).isdecimal():
             parts.append(f"{tokens} tokens of KV cache")
@@ -46,8 +46,8 @@ def _models(found: Snapshot) -> list[str]:
     return sorted(name for name in found.by(VllmSeries.RUNNING, "model_name") if name)
 
 
-def _version(url: str) -> str:
+def _version(servers: Servers, url: str) -> str:
     try:
-        return str(json.loads(get(f"{url}/version"))["version"])
+        return str(json.loads(servers.page(f"{url}/version"))["version"])
     except (Unreachable, ValueError, KeyError, TypeError):
         return "of an unknown version"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gevent.pool import Pool
 
 from loadtest.plan import Target
-from loadtest.server.exposition import READ, Snapshot, Snapshots, parse
+from loadtest.server.exposition import Snapshot, Snapshots, parse
 from loadtest.server.fetch import Unreachable, get
 from serving.metrics import FrontSeries, VllmSeries
 
@@ -20,7 +20,8 @@ _SETTLE_STEP_SECONDS = 0.25
 class Servers:
     """Remembers the engines that it has seen, so that one that is gone is missed."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, timeout_seconds: float = 2.0) -> None:
+        self._timeout_seconds = timeout_seconds
         self._front = _origin(target.front_admin_url)
         self._given = tuple(_origin(url) for url in target.engine_urls)
         self._known = self._given
@@ -35,7 +36,7 @@ class Servers:
         if self._front:
             url = f"{self._front}/admin/engines"
             try:
-                told = [_origin(engine["url"]) for engine in json.loads(get(url))["engines"]]
+                told = [_origin(engine["url"]) for engine in json.loads(self.page(url))["engines"]]
             except (ValueError, KeyError, TypeError) as error:
                 raise Unreachable(f"{url} gives no list of engines: is it the admin port of a front?") from error
             self._known = tuple(dict.fromkeys((*self._given, *told)))
@@ -51,7 +52,7 @@ class Servers:
         wanted: dict[str, str] = {self._front: FrontSeries.IN_FLIGHT} if self._front else {}
         wanted |= dict.fromkeys(self._known, str(VllmSeries.RUNNING))
         found: dict[str, Snapshot] = {}
-        for url, read in zip(wanted, Pool(_AT_ONCE).map(_scrape, wanted.items()), strict=True):
+        for url, read in zip(wanted, Pool(_AT_ONCE).map(self._scrape, wanted.items()), strict=True):
             if isinstance(read, Snapshot):
                 found[url] = read
             else:
@@ -59,6 +60,10 @@ class Servers:
         engines = {url: found[url] for url in self._known if url in found}
         missing = frozenset(self._known) - engines.keys()
         return Snapshots(unix, found.get(self._front) if self._front else None, engines, missing, tuple(notes))
+
+    def page(self, url: str) -> bytes:
+        """Any page of a server. Raises `Unreachable`."""
+        return get(url, self._timeout_seconds)
 
     def settled(
         self,
@@ -79,6 +84,17 @@ class Servers:
             before, now = now, self.snapshot(wall())
         return now
 
+    def _scrape(self, asked: tuple[str, str]) -> Snapshot | str:
+        """The exposition of a server, which must have this series; else why there is none."""
+        url, must_have = f"{asked[0]}/metrics", asked[1]
+        try:
+            found = parse(self.page(url).decode("utf-8", "replace"))
+        except Unreachable as error:
+            return str(error)
+        except ValueError as error:
+            return f"{url} is no exposition: {error}"
+        return found if found.has(must_have) else f"{url} has no {must_have}"
+
 
 def in_flight(found: Snapshots) -> float:
     """Requests that the front or, where that is more, the engines still have."""
@@ -86,18 +102,6 @@ def in_flight(found: Snapshots) -> float:
         engine.total(VllmSeries.RUNNING) + engine.total(VllmSeries.WAITING) for engine in found.engines.values()
     )
     return max(at_engines, found.front.total(FrontSeries.IN_FLIGHT) if found.front else 0.0)
-
-
-def _scrape(asked: tuple[str, str]) -> Snapshot | str:
-    """The exposition of a server, which must have this series; else why there is none."""
-    url, must_have = f"{asked[0]}/metrics", asked[1]
-    try:
-        found = parse(get(url).decode("utf-8", "replace"), READ)
-    except Unreachable as error:
-        return str(error)
-    except ValueError as error:
-        return f"{url} is no exposition: {error}"
-    return found if found.has(must_have) else f"{url} has no {must_have}"
 
 
 def _origin(url: str) -> str:
