@@ -175,6 +175,7 @@ class Course:
             dropped=self._dropped,
             loop_lags=tuple(self._check.take_lags().tolist()),
             cpu_share=self._check.cpu_share(),
+            was_cut=self.is_cut,
             done=self._done.is_set(),
             error=self.error,
         )

@@ -141,7 +141,10 @@ class Gathered:
         )
 
     def run(self, ended_early: str, cut_at: float) -> Run:
-        """The whole."""
+        """The whole. Raises `WorkerLost` when a worker ended its share early and was not asked to."""
+        for name, pulse in self._newest.items():
+            if pulse.was_cut and not ended_early:
+                raise WorkerLost(f"worker {name} was stopped, and its share of the arrivals with it")
         pulses = self._newest.values()
         seconds, samples = self._in_flight()
         return Run(

@@ -36,6 +36,7 @@ class Pulse:
     loop_lags: tuple[int, ...] = ()
     """Counts over `selfcheck.EDGES_SECONDS`."""
     cpu_share: float = 0.0
+    was_cut: bool = False
     done: bool = False
     error: str = ""
     """Why this worker cannot run its share; empty when it can."""

@@ -19,6 +19,7 @@ from loadtest.course import Conversation, Course, Due
 from loadtest.plan import Plan
 from loadtest.probe import Probe
 from loadtest.records import Record
+from loadtest.selfcheck import settle_memory
 from loadtest.slo import Fault
 from loadtest.traffic.session import Session
 
@@ -65,6 +66,7 @@ class Station:
         self.cut()
         self._supply.client(probe.target)
         due = [Due(session.at_seconds, session) for session in self._supply.sessions(probe)]
+        settle_memory()
         # A schedule that took longer to make than the time left for it delays the begin, not its first arrivals.
         begin = max(arrived + probe.begin_in_seconds, self._clock())
         self._course = Course(probe, self._clock, begin, due)

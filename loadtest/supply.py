@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from loadtest.client.client import Client
 from loadtest.client.conversation import Conversation
 from loadtest.client.faults import ClientError
-from loadtest.client.prompts import Messages, Prompts, read_prompts
+from loadtest.client.prompts import Messages, Prompts, TokenScale, read_prompts
 from loadtest.plan import Plan
 from loadtest.probe import Probe
 from loadtest.traffic.schedule import schedule, share
@@ -15,17 +15,19 @@ from loadtest.traffic.session import Session
 
 
 class PlannedSupply:
-    """One per worker process; its clients and their connections serve all probes."""
+    """One per worker process, for one probe at a time; its clients and their connections serve all."""
 
     def __init__(self, plan: Plan) -> None:
         """Raises `ClientError` for prompts that cannot be read."""
         self._plan = plan
         self._clients: dict[int, Client] = {}
         self._listed: Sequence[Messages] = read_prompts(plan.workload.prompts) if plan.workload.prompts else ()
-        self._prompts: dict[int, Prompts] = {}
+        self._prompts = Prompts("", TokenScale(), self._listed)
 
     def sessions(self, probe: Probe) -> Sequence[Session]:
         """Those of the probe's share. OSError, ValueError: there is no such schedule."""
+        # Made now, not by the first turn: it takes a few milliseconds.
+        self._prompts = Prompts(f"{probe.run}/{probe.number}", probe.token_scale, self._listed)
         whole = schedule(self._plan.workload, self._plan.arrivals, probe.rate, probe.seconds, probe.seed)
         return share(whole, probe.share, probe.shares)
 
@@ -36,12 +38,9 @@ class PlannedSupply:
         return self._clients[target]
 
     def conversation(self, probe: Probe, session: Session) -> Conversation:
-        """A new one. Neither its prompts nor its id were met before, by any server."""
-        if probe.number not in self._prompts:
-            salt = f"{probe.run}/{probe.number}"
-            self._prompts = {probe.number: Prompts(salt, probe.token_scale, self._listed)}
+        """A new one, of the probe whose sessions were asked for last; no server has met its prompts or its id."""
         session_id = f"{probe.run}-{probe.number}-{session.index}"
-        return Conversation(session, self._prompts[probe.number], self._plan.workload.history, session_id)
+        return Conversation(session, self._prompts, self._plan.workload.history, session_id)
 
     def _made(self, number: int) -> Client:
         target = self._plan.targets[number]

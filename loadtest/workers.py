@@ -67,20 +67,24 @@ class Workers:
         while not gathered.wait(PULSE_SECONDS):
             there = set(self._there())
             gathered.check(there)
-            if self._runner.state not in _THERE:
-                raise RunStopped(f"locust is {self._runner.state}")
+            self._check_state()
             live = gathered.live()
             if not reason and (reason := watch(live)):
                 cut_at = live.seconds
                 self._cut(there)
+        # Whoever stops locust ends the stations' probes too: as whole ones, by their pulses.
+        self._check_state()
         return gathered.run(reason, cut_at)
+
+    def _check_state(self) -> None:
+        if self._runner.state not in _THERE:
+            raise RunStopped("locust was stopped")
 
     def _spawned(self) -> list[str]:
         """The workers once all users are there."""
         with gevent.Timeout(_SPAWN_SECONDS, WorkerLost(f"the users were not there after {_SPAWN_SECONDS:.0f} s")):
             while self._runner.state != "running":
-                if self._runner.state not in _THERE:
-                    raise RunStopped(f"locust is {self._runner.state}")
+                self._check_state()
                 gevent.sleep(0.05)
         names = self._there()
         if not names:
