@@ -8,12 +8,13 @@ import numpy as np
 
 from loadtest.verdict.measures import Floats
 
-_MIN_SAMPLES = 12
-_SURE = 3.0
+_MIN_SAMPLES = 20
+_MAX_SAMPLES = 200
+_SURE = 3.2
 _LAGS = 4
-_MATERIAL = 12.0
-_MATERIAL_SHARE = 0.4
-_STEADY = 0.5
+_MATERIAL = 20.0
+_MATERIAL_SHARE = 0.6
+_STEADY = 0.7
 
 
 def grows(seconds: Floats, in_flight: Floats, settled_seconds: float = 0.0) -> bool:
@@ -29,6 +30,9 @@ def grows(seconds: Floats, in_flight: Floats, settled_seconds: float = 0.0) -> b
     times, level = seconds[kept], in_flight[kept]
     if len(times) < _MIN_SAMPLES:
         return False
+    if len(times) > _MAX_SAMPLES:
+        thinned = np.linspace(0, len(times) - 1, _MAX_SAMPLES).astype(np.int64)
+        times, level = times[thinned], level[thinned]
     span = float(times[-1] - times[0])
     rise = slope(times, level) * span
     begin = float(np.median(level[: max(len(level) // 6, 1)]))

@@ -12,7 +12,7 @@ from loadtest.records import Rows
 from loadtest.results import Goodput, Interval, ProbeResult
 from loadtest.slo import Outcome, Slo
 from loadtest.verdict import measures
-from loadtest.verdict.levels import Level, capped, falling, levels, passing
+from loadtest.verdict.levels import Bools, Level, capped, falling, levels, passing
 from loadtest.verdict.measures import Floats
 from loadtest.verdict.probe_result import Offered
 
@@ -20,6 +20,7 @@ _BLOCK_SECONDS = 10.0
 _MIN_BLOCKS = 8
 _REPLICATES = 1000
 _SEED = 20240914
+_MAX_DISPERSION = 10.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,9 @@ def estimate(
     if not found:
         nothing = Interval(math.nan, 0.0, math.inf)
         return Goodput(target, quantile, nothing, 0.0, None, len(mine), withheld=withheld)
-    replicates = _crossings(*_resampled(found, blocks_by_probe), found, quantile)
-    good, total = (np.array([[getattr(level, name) for level in found]], np.float64) for name in ("good", "total"))
-    value = float(_crossings(good, total, found, quantile)[0])
+    replicates = _resampled(found, blocks_by_probe).crossings(quantile)
     low, high = np.quantile(replicates, [0.025, 0.975], method="nearest")
+    value = float(_measured(found).crossings(quantile)[0])
     rate = Interval(value, min(float(low), passed), max(float(high), failed or math.inf))
     return Goodput(target, quantile, rate, passed, failed, len(mine), withheld=withheld)
 
@@ -78,30 +78,62 @@ def _withheld(mine: Sequence[ProbeResult], found: Sequence[Level], count: int) -
     return f"The client was the limit at {min(limits):.3g} rps. {reason}{least}"
 
 
-def _resampled(found: Sequence[Level], blocks_by_probe: Mapping[int, Blocks]) -> tuple[Floats, Floats]:
-    """(good, total) of shape (replicates, levels): the blocks of each probe, drawn with replacement."""
+@dataclass(frozen=True)
+class _Curves:
+    """Curves of attainment over the rate, each array of shape (curves, levels), by rising rate."""
+
+    rates: Floats
+    good: Floats
+    total: Floats
+    overran: Bools
+
+    def crossings(self, quantile: float) -> Floats:
+        """Per curve: the rate at which its fitted attainment reaches `quantile`.
+
+        Below the lowest level it is 0 (nothing passed), above the highest that level's rate (a lower bound).
+        """
+        fitted = falling(capped(self.good, self.total, self.overran, quantile), self.total)
+        above = np.sum(fitted >= quantile, axis=-1)
+        each, last = np.arange(len(fitted)), fitted.shape[-1] - 1
+        low, high = np.maximum(above - 1, 0), np.minimum(above, last)
+        fall = fitted[each, low] - fitted[each, high]
+        part = np.where(fall > 0, (fitted[each, low] - quantile) / np.where(fall > 0, fall, 1.0), 0.0)
+        between = self.rates[each, low] + part * (self.rates[each, high] - self.rates[each, low])
+        return np.where(above == 0, 0.0, between)
+
+
+def _measured(found: Sequence[Level]) -> _Curves:
+    rates, good, total = (
+        np.array([[getattr(level, name) for level in found]], np.float64) for name in ("rate", "good", "total")
+    )
+    return _Curves(rates, good, total, np.array([[level.overran for level in found]]))
+
+
+def _resampled(found: Sequence[Level], blocks_by_probe: Mapping[int, Blocks]) -> _Curves:
+    """The blocks of each probe, drawn with replacement, at rates that are no surer than the load was."""
     random = np.random.default_rng(_SEED)
-    good, total = np.zeros((2, _REPLICATES, len(found)))
+    good, total, rates = np.zeros((3, _REPLICATES, len(found)))
     for place, level in enumerate(found):
+        arrivals = np.concatenate([blocks_by_probe[probe.number].total for probe in level.probes])
         for probe in level.probes:
             own = blocks_by_probe[probe.number]
             drawn = random.integers(0, len(own.total), (_REPLICATES, len(own.total)))
             good[:, place] += own.good[drawn].sum(axis=1)
             total[:, place] += own.total[drawn].sum(axis=1)
-    return good, total
+        # Blocks without a single miss would show no spread at all: the share itself is drawn too (Jeffreys).
+        good[:, place] = total[:, place] * random.beta(good[:, place] + 0.5, total[:, place] - good[:, place] + 0.5)
+        rates[:, place] = level.rate * np.exp(_load_deviation(arrivals) * random.standard_normal(_REPLICATES))
+    order = np.argsort(rates, axis=-1)
+    overran = np.broadcast_to([level.overran for level in found], rates.shape)
+    return _Curves(*(np.take_along_axis(array, order, axis=-1) for array in (rates, good, total, overran)))
 
 
-def _crossings(good: Floats, total: Floats, found: Sequence[Level], quantile: float) -> Floats:
-    """Per row of shape (levels): the rate at which the fitted attainment reaches `quantile`.
+def _load_deviation(arrivals: Floats) -> float:
+    """By how much (a share, one standard deviation) the work of a probe differed from what its rate means.
 
-    Below the lowest level it is 0 (nothing passed), above the highest that level's rate (a lower bound).
+    Near the knee that moves attainment from all to little, and no resampling within one probe shows it: the number of
+    arrivals varies as its blocks do (Poisson: their mean), the work of one as its length (taken as exponential).
     """
-    rates = np.array([level.rate for level in found])
-    overran = np.array([level.overran for level in found])
-    fitted = falling(capped(good, total, overran, quantile), total)
-    above = np.sum(fitted >= quantile, axis=-1)
-    low, high = np.clip(above - 1, 0, None), np.clip(above, None, len(rates) - 1)
-    each = np.arange(len(fitted))
-    fall = fitted[each, low] - fitted[each, high]
-    part = np.where(fall > 0, (fitted[each, low] - quantile) / np.where(fall > 0, fall, 1.0), 0.0)
-    return np.where(above == 0, 0.0, rates[low] + part * (rates[high] - rates[low]))
+    count = float(arrivals.sum())
+    dispersion = float(arrivals.var(ddof=1) / arrivals.mean()) if len(arrivals) > 1 and count else 1.0
+    return math.sqrt((min(dispersion, _MAX_DISPERSION) + 1.0) / max(count, 1.0))

@@ -40,10 +40,16 @@ class Bracket:
         ends = [end for end in (self.high.rate if self.high else None, self.ceiling) if end is not None]
         return min(ends, default=None)
 
-    def unsettled(self) -> Level | None:
-        """An end that its counts do not decide yet, the lower one first."""
-        ends = (self.low, None if self.hopeless else self.high)
-        return next((end for end in ends if end and not end.settled(self.quantile)), None)
+    def unsettled(self, confirm_within: float) -> Level | None:
+        """An end that is to be offered once more: one that its counts do not decide, the lower one first.
+
+        In a bracket as narrow as `confirm_within`, also one that was offered only once: requests of one probe share
+        its luck (near the knee a single queue decides on all of them), which no count of them shows.
+        """
+        ends = [end for end in (self.low, self.high) if end and not self.hopeless]
+        found = self.width() <= confirm_within
+        unsure = (end for end in ends if not end.settled(self.quantile) or (found and len(end.probes) == 1))
+        return next(unsure, None)
 
 
 class Search:
@@ -80,8 +86,8 @@ class Search:
         at = f"at {bracket.quantile:g}"
         if bracket.hopeless:
             return f"no rate passes {at}, however low"
-        if (end := bracket.unsettled()) and bracket.width() > self._plan.tolerance:
-            return f"undecided {at} with {end.rate:.3g} rps, once more"
+        if end := self._again(bracket):
+            return f"{end.rate:.3g} rps once more, to be sure {at}"
         if bracket.low is None:
             return f"nothing passes {at} down to {levels(self._probes)[0].rate:.3g} rps"
         if bracket.high is None and bracket.ceiling is None:
@@ -90,7 +96,7 @@ class Search:
         return f"bracket {bracket.low.rate:.3g} to {bracket.top():.3g} rps {at}{limit}"
 
     def _within(self, bracket: Bracket) -> float:
-        if end := bracket.unsettled():
+        if end := self._again(bracket):
             return end.rate
         top = bracket.top()
         if bracket.low is None:
@@ -101,10 +107,15 @@ class Search:
         """What to work on: the primary quantile until it is found, then the widest bracket."""
         quantiles = self._by_importance()
         found = [self._bracket(quantile) for quantile in quantiles]
-        going = [bracket for bracket in found if bracket.width() > self._plan.tolerance or bracket.unsettled()]
+        going = [bracket for bracket in found if bracket.width() > self._plan.tolerance or self._again(bracket)]
         if not going or going[0].quantile == quantiles[0]:
             return going[0] if going else None
         return max(going, key=Bracket.width)
+
+    def _again(self, bracket: Bracket) -> Level | None:
+        """Only the primary quantile is worth its confirmation."""
+        primary = bracket.quantile == self._by_importance()[0]
+        return bracket.unsettled(self._plan.tolerance if primary else -math.inf)
 
     def _by_importance(self) -> list[float]:
         ordered = sorted(self._plan.quantiles)
@@ -137,9 +148,15 @@ def _hopeless(found: tuple[Level, ...], quantile: float) -> bool:
     below, above = found[0], found[1]
     if any(level.verdict(quantile) != "fail" or level.overran or _refused(level) for level in (below, above)):
         return False
-    medians = [level.probes[-1].ttft.p50 for level in (below, above)]
     missed = [1 - level.good / level.total for level in (below, above)]
-    return medians[1] <= medians[0] * _SAME_LATENCY and missed[0] >= missed[1] * _SAME_DEFICIT
+    slower = [medians > idle * _SAME_LATENCY for idle, medians in zip(_medians(below), _medians(above), strict=True)]
+    return not any(slower) and missed[0] >= missed[1] * _SAME_DEFICIT
+
+
+def _medians(level: Level) -> tuple[float, float, float]:
+    """Overload shows in the wait for a first token, or in the pace of the later ones."""
+    last = level.probes[-1]
+    return last.ttft.p50, last.tpot.p50, last.e2e.p50
 
 
 def _refused(level: Level) -> bool:
