@@ -116,6 +116,8 @@ class SearchPlan(Part):
     max_probes: int = Field(15, ge=3)
     tolerance: float = Field(0.1, gt=0, lt=1, description="Upper over lower end of the bracket, less one.")
     quantiles: tuple[Share, ...] = (0.90, 0.95, 0.99)
+    min_requests: int = Field(100, ge=0, description="A probe goes on past probe_seconds until it judged so many,")
+    max_probe_seconds: Seconds = Field(120.0, description="but no longer than this.")
 
 
 class Gate(Part):

@@ -86,8 +86,10 @@ class Prober:
         return paired(rate, self.rows, pairs, self._plan)
 
     def _seconds(self, rate: float) -> float:
+        """How long to offer: the plan's time, or longer at a low rate, whose few requests would decide nothing."""
         if self._plan.arrivals.trace is None or rate:
-            return self._plan.probe_seconds
+            enough = self._plan.warmup_seconds + self._plan.search.min_requests / rate
+            return max(self._plan.probe_seconds, min(enough, self._plan.search.max_probe_seconds))
         at_seconds = read(self._plan.arrivals.trace).at_seconds
         return max(self._plan.warmup_seconds, float(at_seconds[-1]) / self._plan.arrivals.speed) + _AFTER_TRACE_SECONDS
 
