@@ -156,6 +156,23 @@ def test_what_the_front_sent_again_is_a_note(exact: Recorded) -> None:
     assert "lost 3 attempts" in found.note
 
 
+def test_an_answer_that_the_front_lost_may_be_whole_at_its_engine(exact: Recorded) -> None:
+    lost = 'tidegate_engine_attempts_total{engine="127.0.0.1:1",outcome="silent"} 1.0\n'
+    sample = 'vllm:request_success_total{engine="0",finished_reason="stop",model_name="tiny"}'
+    engine = plus(exact.text("engine_after"), sample, 1)
+    assert not checked(exact, engine=engine).holds
+    assert checked(exact, engine=engine, front=exact.text("front_after") + lost).holds
+
+
+def test_only_a_stream_without_a_token_may_be_one_more_at_the_server(exact: Recorded) -> None:
+    sample = 'tidegate_time_to_first_token_seconds_bucket{le="+Inf",model="tiny"}'
+    one_more = plus(exact.text("front_after"), sample, 1)
+    # The three that were refused had no first token, and none at the server.
+    assert list(failed(checked(exact, front=one_more))) == ["front: first tokens"]
+    silent = [exact.records[0]._replace(first=float("nan")), *exact.records[1:]]
+    assert reconcile(exact.before(), exact.after(), rows(silent), STREAMS).holds
+
+
 def test_targets_that_share_engines_are_counted_together_there(exact: Recorded) -> None:
     mine, all_of_them = rows(exact.records[:20]), exact.rows
     plain = (Snapshots(0.0, None, found.engines) for found in (exact.before(), exact.after()))
