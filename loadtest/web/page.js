@@ -144,14 +144,19 @@ function curve(state) {
   const drawn = axes(most, step, x, y);
   const wanted = state.plan.quantile;
   drawn.push(element("line", { class: "wanted", x1: LEFT, x2: x(most), y1: y(wanted), y2: y(wanted) }));
-  for (const target of [0, 1]) drawn.push(...series(points.filter((point) => point.target === target), target, x, y));
+  // Two servers at one rate stand side by side.
+  const aside = state.plan.targets.length > 1 ? 4 : 0;
+  for (const target of [0, 1]) {
+    const shifted = (value) => x(value) + (target ? aside : -aside);
+    drawn.push(...series(points.filter((point) => point.target === target), target, shifted, y));
+  }
   if (running && running.rate) drawn.push(element("line", { x1: x(running.rate), x2: x(running.rate), y1: TOP, y2: BOTTOM, stroke: "var(--accent)", "stroke-opacity": 0.5 }));
   if (running && running.rate && running.attainment) {
     drawn.push(element("circle", { cx: x(running.rate), cy: y(running.attainment.value), r: 5, fill: "none", stroke: "var(--accent)", "stroke-width": 2 }));
   }
   at("curve").replaceChildren(...drawn);
   const colours = state.plan.targets.length > 1 ? `: green ${state.plan.targets[0]}, blue ${state.plan.targets[1]}` : "";
-  at("curve-note").textContent = `Each point is a finished probe with its 95 % interval${colours}; the ring is the one that goes on; the dashed line is ${percent(wanted, 0)}.`;
+  at("curve-note").textContent = `Each point is a finished probe with its 95 % interval${colours}; ${running ? "the ring is the one that goes on; " : ""}the dashed line is ${percent(wanted, 0)}.`;
 }
 
 // The end of an axis that holds `value`, and the step of its marks.
