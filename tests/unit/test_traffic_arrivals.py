@@ -95,6 +95,13 @@ def test_gamma_does_not_begin_with_a_burst() -> None:
     assert abs(np.mean(early) - 1) < SIGMAS * np.std(early) / math.sqrt(len(early))
 
 
+def test_long_silences_are_followed_to_the_end_of_the_window() -> None:
+    found = [drawn(Arrivals(kind="gamma", cv=40), 10, 30, seed) for seed in range(300)]
+    assert all(np.all(np.diff(at) >= 0) for at in found)
+    counts = np.array([len(at) for at in found])
+    assert abs(counts.mean() - 300) < SIGMAS * counts.std() / math.sqrt(len(counts))
+
+
 def test_constant_gaps_are_equal() -> None:
     assert np.diff(drawn("constant", 8, 100)) == pytest.approx(1 / 8)
 

@@ -143,6 +143,17 @@ def test_the_same_mooncake_prompt_again_is_no_next_turn(tmp_path: Path) -> None:
     assert [len(one.turns) for one in found] == [1, 1]
 
 
+def test_a_mooncake_conversation_that_forks_goes_on_once(tmp_path: Path) -> None:
+    first, second = mooncake(0, 1536, 100, 0, 1, 2), mooncake(9, 2100, 100, 0, 1, 2, 3, 5)
+    found = replayed(lines(tmp_path, first, second, mooncake(12, 1900, 100, 0, 1, 2, 4)))
+    assert [(one.at_seconds, len(one.turns)) for one in found] == [(0, 2), (12, 1)]
+
+
+def test_requests_of_one_moment_keep_the_order_of_the_trace(tmp_path: Path) -> None:
+    found = replayed(lines(tmp_path, *(mooncake(place // 100, place + 1, 5) for place in range(300))))
+    assert [one.turns[0].input_tokens for one in found] == list(range(1, 301))
+
+
 def test_a_mooncake_trace_without_hashes_has_no_conversations(tmp_path: Path) -> None:
     trace = read(lines(tmp_path, mooncake(0, 1600, 100), mooncake(9, 1650, 100)))
     assert trace.session.tolist() == [-1, -1]
