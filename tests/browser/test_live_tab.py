@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -13,10 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.ports import free_port
-from tests.support.tiers import require
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.chromium
@@ -74,22 +72,11 @@ def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locust]:
     running.end()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    """A browser; a page of its own for each test is `page`."""
-    binary = shutil.which("chromium")
-    require("chromium", binary is not None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: object) -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """Fails the test on any script error."""
     errors: list[str] = []
-    shown = chromium.new_page(color_scheme="light")  # type: ignore[attr-defined]
+    shown = chromium.new_page(color_scheme="light")
     shown.on("pageerror", lambda error: errors.append(str(error)))
     yield shown
     shown.close()
