@@ -68,10 +68,10 @@ def start() -> Iterator[Start]:
 def test_spread_over_processes_it_is_the_run_that_one_makes(plan: MakePlan, start: Start) -> None:
     alone, spread = plan("alone"), plan("spread")
     assert ended(start(alone, "--headless"))[0] == 0
-    assert ended(start(spread, "--headless", "--processes", "2"))[0] == 0
+    assert ended(start(spread, *_spread()))[0] == 0
     one, two = Left.by(alone), Left.by(spread)
     assert _asked(one) == _asked(two)
-    assert len(_asked(one)) > 80
+    assert len(_asked(one)) > 30
     assert one.told["lags"] > 0
     assert two.told["lags"] > 1.5 * one.told["lags"]
 
@@ -134,7 +134,7 @@ def test_a_stall_of_two_seconds_counts_from_the_schedule(plan: MakePlan, server:
 def test_a_watcher_ends_a_probe_early(plan: MakePlan, server: EchoServer, start: Start) -> None:
     server.answer_seconds = 60
     asked = plan("early", probe_seconds=60.0, search={"max_probes": 3})
-    assert ended(start(asked, "--headless", "--processes", "2"))[0] == 0
+    assert ended(start(asked, *_spread()))[0] == 0
     left = Left.by(asked)
     assert left.told["ended_early"] == "long enough"
     assert 3 < left.told["seconds"] < 5
@@ -188,9 +188,16 @@ def test_a_wrong_plan_is_named_by_its_field_and_no_value_is_shown(plan: MakePlan
     assert "sk-secret" not in said
 
 
+def _spread() -> tuple[str, ...]:
+    port = str(free_port())
+    return ("--headless", "--processes", "2", "--master-bind-port", port, "--master-port", port)
+
+
 def _asked(left: Left) -> set[tuple[int, ...]]:
-    """What was asked and answered. A later turn's time hangs on the answer before, so the last moments may differ."""
-    sure = left.rows[left.rows["scheduled"] < 2.8]
+    """What was asked and answered in the sessions that began early enough to end within any run."""
+    rows = left.rows
+    early = rows["session"][(rows["turn"] == 0) & (rows["scheduled"] < 1.2)]
+    sure = rows[np.isin(rows["session"], early)]
     return {tuple(map(int, row)) for row in sure[["session", "turn", "prompt_tokens", "output_tokens", "fault"]]}
 
 
