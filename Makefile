@@ -17,10 +17,10 @@ STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/tidegate
 # What `tidegate up` and pytest get besides, e.g. make up ARGS="--engines 2", make test ARGS="tests/unit -x".
 ARGS ?=
 
-.PHONY: help up down test check fix bench bench-front bench-state bench-engine docs setup setup-cpu setup-gpu debian dynalite lock
+.PHONY: help up down test check fix bench bench-front bench-state bench-engine bench-loadtest bench-goodput docs setup setup-cpu setup-gpu debian dynalite lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 up: setup ## run everything on this machine; Ctrl-C stops it (ARGS="--model M --engines N")
 	@exec $(BIN)/tidegate up $(ARGS)
@@ -52,7 +52,7 @@ fix: setup ## format, repair what ruff can, write the generated docs
 docs: setup ## write the generated pages
 	@$(BIN)/tidegate settings --markdown > docs/settings.md
 
-bench: bench-front bench-state bench-engine ## all benchmarks; the results go to bench/RESULTS.md
+bench: bench-front bench-state bench-engine bench-loadtest bench-goodput ## all benchmarks; the results go to bench/RESULTS.md
 
 bench-front: setup debian ## our front against nginx and vllm-router over a mock engine
 	@$(BIN)/python -m bench.front $(ARGS)
@@ -62,6 +62,12 @@ bench-state: setup debian dynalite ## sessions at the front, Redis, the durable 
 
 bench-engine: setup ## our cell against plain vLLM, and what front and cell add
 	@$(BIN)/python -m bench.engine $(ARGS)
+
+bench-loadtest: setup debian ## the load test itself: its client's cost, known knees and stalls, its report
+	@$(BIN)/python -m bench.loadtest $(ARGS)
+
+bench-goodput: setup ## goodput of front and cell against plain vLLM, and the front at twice its knee
+	@$(BIN)/python -m bench.load_goodput $(ARGS)
 
 setup: $(STAMP) ## install into .venv what the other targets need
 

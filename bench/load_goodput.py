@@ -152,7 +152,7 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _rate(goodput: Tree) -> str:
-    return str(goodput["withheld"]).partition(":")[0] or _interval(goodput["rate"])
+    return str(goodput["withheld"]).partition(". ")[0] or _interval(goodput["rate"])
 
 
 def _interval(found: Tree, sign: str = "") -> str:

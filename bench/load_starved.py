@@ -27,7 +27,7 @@ def measure() -> tuple[str, list[Bar]]:
     given = [goodput for goodput in found.result["goodputs"] if not goodput["withheld"]]
     trusted = [probe for probe in found.probes if not probe["client"]["reasons"]]
     rows = [
-        [f"{probe['offered_rate']:,.0f}", (probe["client"]["reasons"] or ["none"])[0].partition(":")[0]]
+        [f"{probe['offered_rate']:,.0f}", (probe["client"]["reasons"] or ["none"])[0].partition(". ")[0]]
         for probe in found.probes
     ]
     return report.table(["client as the limit: requests/s asked for", "why no verdict"], rows), [

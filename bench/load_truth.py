@@ -58,7 +58,7 @@ def knee(length: Length) -> tuple[str, list[Bar]]:
     value = None if goodput["withheld"] else float(goodput["rate"]["value"])
     lags = [probe["client"]["send_lag_p99_seconds"] for probe in found.probes if not probe["client"]["reasons"]]
     lag_ms = max(lags) * 1000 if lags else None
-    shown = goodput["withheld"] or "{value:.1f} [{low:.1f}, {high:.1f}]".format(**goodput["rate"])
+    shown = goodput["withheld"].partition(". ")[0] or "{value:.1f} [{low:.1f}, {high:.1f}]".format(**goodput["rate"])
     rows = [
         ["true, over 12 other schedules", f"{true:.1f}"],
         ["true, over the schedules of the run", f"{same:.1f}"],
@@ -67,11 +67,12 @@ def knee(length: Length) -> tuple[str, list[Bar]]:
     ]
     error = None if value is None else abs(value / true - 1)
     checks = found.result["crosscheck"]["entries"]
+    differing = float(sum(not entry["holds"] for entry in checks)) if checks else None
     return report.table(["known knee: goodput at 0.95", "requests/s"], rows), [
         Bar("known knee: goodput found, off the true one by", error, 0.10),
         Bar("known knee: probes", float(probes), 15, "probes"),
         Bar("known knee: send lag p99, worst probe of the verdict", lag_ms, 5, "ms"),
-        Bar("known knee: figures that client and engine share", float(sum(entry["holds"] for entry in checks)), 4),
+        Bar("known knee: figures of the engine unlike the client's", differing, 0, "figures"),
     ]
 
 
