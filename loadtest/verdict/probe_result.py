@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.records import Rows
-from loadtest.results import ClassResult, ClientCheck, ProbeResult, Spread
+from loadtest.results import ClassResult, ClientCheck, Interval, ProbeResult, Spread
 from loadtest.slo import Outcome, Slo
 from loadtest.verdict import measures
 from loadtest.verdict.attainment import verdict, wilson
@@ -63,11 +63,11 @@ def judge(
         number=offered.number,
         target=offered.target,
         offered_rate=offered.rate,
-        scheduled_rate=len(judged) / window if window > 0 else 0.0,
+        scheduled_rate=_per_second(len(judged), window),
         window_seconds=window,
         outcomes=counts,
         attainment=attainment,
-        good_rate=counts["good"] / window if window > 0 else 0.0,
+        good_rate=_per_second(counts["good"], window),
         ttft=spread(measures.ttft(whole)),
         ttft_net=spread(measures.ttft_net(whole)),
         tpot=spread(tpot),
@@ -77,9 +77,7 @@ def judge(
         output_tokens=int(np.sum(np.maximum(whole["output_tokens"], 0))),
         classes=_classes(judged, outcomes, slos),
         client=client,
-        verdicts={
-            f"{quantile:g}": "fail" if offered.ended_early else verdict(attainment, quantile) for quantile in quantiles
-        },
+        verdicts=_verdicts(offered, attainment, quantiles),
         ended_early=offered.ended_early,
         began_unix=offered.began_unix,
         seconds=offered.seconds,
@@ -104,6 +102,14 @@ def count_outcomes(outcomes: measures.Codes) -> dict[str, int]:
 def good_of(outcomes: measures.Codes) -> tuple[int, int]:
     """(good, all that count): sheds, errors and time-outs count, requests that the run's end cut do not."""
     return int(np.sum(outcomes == Outcome.GOOD)), int(np.sum(outcomes != Outcome.CUT))
+
+
+def _verdicts(offered: Offered, attainment: Interval, quantiles: Sequence[float]) -> dict[str, str]:
+    return {f"{quantile:g}": "fail" if offered.ended_early else verdict(attainment, quantile) for quantile in quantiles}
+
+
+def _per_second(count: int, seconds: float) -> float:
+    return count / seconds if seconds > 0 else 0.0
 
 
 def _classes(judged: Rows, outcomes: npt.NDArray[np.uint8], slos: Sequence[Slo]) -> tuple[ClassResult, ...]:

@@ -108,13 +108,12 @@ def test_the_knee_of_a_queue_is_found_within_a_tenth_in_15_probes(start_rate: fl
 
 def test_a_server_that_takes_a_fixed_time_is_found_below_its_capacity() -> None:
     queue = Queue(1, 0.05, random=False)
-    errors = [
-        search_of(queue, seed, 5.0)[1][1].rate.value / _knee_of_fixed_service(0.95, 9) / 20 - 1 for seed in range(20)
-    ]
+    truth = queue.capacity * _load_of_fixed_service(0.95, 9)
+    errors = [search_of(queue, seed, 5.0)[1][1].rate.value / truth - 1 for seed in range(20)]
     assert np.mean(np.abs(errors) <= 0.1) >= 0.9, errors
 
 
-def _knee_of_fixed_service(quantile: float, waits: int) -> float:
+def _load_of_fixed_service(quantile: float, waits: int) -> float:
     """Load at which `quantile` of the requests wait at most `waits` service times (M/D/1, Erlang 1909)."""
 
     def share(load: float) -> float:

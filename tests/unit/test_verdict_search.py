@@ -40,7 +40,12 @@ def probe(rate: float, share: float, number: int = 0, count: int = 10_000, misse
 
 def knee(at: float) -> Callable[[float, int], ProbeResult]:
     """Attainment falls from 1 to 0.9 between 0.8 and 1.0 of `at`, and on at that slope."""
-    return lambda rate, number: probe(rate, min(1.0, max(0.0, 1.0 - 0.5 * (rate / at - 0.8))), number)
+
+    def serve(rate: float, number: int) -> ProbeResult:
+        made = probe(rate, min(1.0, max(0.0, 1.0 - 0.5 * (rate / at - 0.8))), number)
+        return replace(made, ttft=replace(made.ttft, p50=max(0.2, rate / at - 0.8)))
+
+    return serve
 
 
 def run(
@@ -55,11 +60,8 @@ def run(
 
 
 def found(probes: list[ProbeResult], quantile: float = 0.95) -> Goodput:
-    share = [each.outcomes["good"] / max(sum(each.outcomes.values()), 1) for each in probes]
-    blocks = {
-        each.number: Blocks(np.full(8, good * 1250.0), np.full(8, 1250.0))
-        for each, good in zip(probes, share, strict=True)
-    }
+    share = {each.number: each.outcomes["good"] / sum(each.outcomes.values()) for each in probes}
+    blocks = {number: Blocks(np.full(8, good * 1250.0), np.full(8, 1250.0)) for number, good in share.items()}
     return estimate(probes, blocks, quantile, 0)
 
 
@@ -152,6 +154,21 @@ def test_an_slo_that_an_idle_server_misses_ends_the_search_soon() -> None:
     probes = run(lambda rate, number: probe(rate, 0.7 if rate < 5 else 0.2, number), 8.0)
     assert len(probes) <= 5
     assert (found(probes).rate.value, found(probes).failed_rate) == (0.0, min(each.offered_rate for each in probes))
+
+
+def test_a_pace_that_slackens_with_the_rate_is_no_sign_of_an_idle_server() -> None:
+    def paced(rate: float, number: int) -> ProbeResult:
+        made = probe(rate, 1.0 if rate < 3 else 0.0, number, missed="slow_tpot")
+        return replace(made, tpot=replace(made.tpot, p50=0.01 * rate))
+
+    assert found(run(paced, 40.0)).passed_rate == pytest.approx(3.0, rel=0.1)
+
+
+def test_the_ends_of_the_primary_bracket_are_offered_twice() -> None:
+    probes = run(knee(10.0), 4.0)
+    rates = [each.offered_rate for each in probes]
+    goodput = found(probes)
+    assert rates.count(goodput.passed_rate) == rates.count(goodput.failed_rate) == 2
 
 
 def test_refused_requests_are_no_sign_of_an_idle_server() -> None:

@@ -83,7 +83,7 @@ class Queue:
         """One probe; it ends early as the conductor ends one."""
         arrivals, begins, ends = self.serve(rng, rate, seconds)
         warmup = seconds / 6
-        early = fires(arrivals, ends, seconds, warmup)
+        early = fires(arrivals, ends, seconds, warmup, every=2.0)
         kept = arrivals < (early or seconds)
         arrivals, begins, ends = arrivals[kept], begins[kept], ends[kept]
         found = answered(len(arrivals), scheduled=arrivals, sent=arrivals, first=begins + 0.05, probe=number)
@@ -92,15 +92,15 @@ class Queue:
         return found, Offered(number, 0, rate, warmup, early or seconds, "the backlog grew" if early else "")
 
 
-def fires(arrivals: Floats, ends: Floats, seconds: float, settled_seconds: float) -> float | None:
-    """When `grows` is first true, asked every half second."""
+def fires(
+    arrivals: Floats, ends: Floats, seconds: float, settled_seconds: float, *, every: float = 0.5
+) -> float | None:
+    """When `grows` is first true, asked time and again about samples of every half second."""
     times = np.arange(0.5, seconds + 0.01, 0.5)
     counts = np.searchsorted(arrivals, times, "right") - np.searchsorted(np.sort(ends), times, "right")
-    levels = counts.astype(np.float64)
-    return next(
-        (float(at) for k, at in enumerate(times, 1) if grows(times[:k], levels[:k], settled_seconds)),
-        None,
-    )
+    levels, step = counts.astype(np.float64), round(every / 0.5)
+    asked = range(step, len(times) + 1, step)
+    return next((float(times[k - 1]) for k in asked if grows(times[:k], levels[:k], settled_seconds)), None)
 
 
 def searched(
