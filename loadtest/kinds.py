@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from loadtest.plan import Plan
-from loadtest.results import Goodput, Paired, ProbeResult
+from loadtest.results import Goodput, Interval, Paired, ProbeResult
+from loadtest.verdict.paired import goodput_ratio
 from loadtest.verdict.search import Search
 
 _CURVE = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
@@ -25,7 +26,7 @@ class Probes(Protocol):
 
     def estimate(self, target: int, quantile: float) -> Goodput: ...
 
-    def paired(self, rate: float, pairs: Sequence[tuple[int, int]]) -> Paired: ...
+    def paired(self, pairs: Sequence[tuple[int, int]]) -> Paired: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def _ab(plan: Plan, probes: Probes, start_rate: float) -> Found:
         order = (0, 1) if block % 2 == 0 else (1, 0)
         numbers = {target: probes.run(target, rate, seed).number for target in order}
         pairs.append((numbers[0], numbers[1]))
-    return Found(found.goodputs, probes.paired(rate, pairs))
+    compared = replace(probes.paired(pairs), goodput_ratio=_goodput_ratio(found.goodputs))
+    return Found(found.goodputs, compared)
 
 
 def _replay(plan: Plan, probes: Probes, _start_rate: float) -> Found:
@@ -106,6 +108,17 @@ def _replay(plan: Plan, probes: Probes, _start_rate: float) -> Found:
     return Found()
 
 
+def _goodput_ratio(goodputs: Sequence[Goodput]) -> Interval | None:
+    a, b = _of(goodputs, 0), _of(goodputs, 1)
+    return goodput_ratio(a, b) if a and b else None
+
+
 def _primary(goodputs: Sequence[Goodput], target: int) -> float:
-    of_target = [goodput for goodput in goodputs if goodput.target == target and not goodput.withheld]
-    return min(of_target, key=lambda goodput: abs(goodput.quantile - _PRIMARY)).rate.value if of_target else 0.0
+    found = _of(goodputs, target)
+    return found.rate.value if found else 0.0
+
+
+def _of(goodputs: Sequence[Goodput], target: int) -> Goodput | None:
+    """Of the quantile that decides, where there is a verdict."""
+    mine = [goodput for goodput in goodputs if goodput.target == target and not goodput.withheld]
+    return min(mine, key=lambda goodput: abs(goodput.quantile - _PRIMARY), default=None)

@@ -96,7 +96,7 @@ class Arrivals(Part):
 
     kind: Literal["poisson", "gamma", "diurnal", "bursts", "constant", "trace"] = "poisson"
     cv: float = Field(1.0, gt=0, description="gamma: coefficient of variation of the gaps; above 1 is bursty.")
-    period_seconds: Seconds = Field(86400.0, description="diurnal: one day; bursts: mean time from burst to burst.")
+    period_seconds: Seconds = Field(60.0, description="diurnal: its day; bursts: mean time from burst to burst.")
     peak_ratio: float = Field(3.0, ge=1, description="diurnal: peak over trough; bursts: burst over rest.")
     burst_seconds: Seconds = Field(10.0, description="bursts: mean length of one.")
     trace: Path | None = Field(None, description="trace: Azure CSV, Mooncake JSONL, or a front's request log.")

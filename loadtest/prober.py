@@ -22,6 +22,7 @@ from loadtest.verdict.attainment import wilson
 from loadtest.verdict.backlog import grows
 from loadtest.verdict.client_check import check
 from loadtest.verdict.goodput import Blocks, blocks, estimate
+from loadtest.verdict.paired import paired
 from loadtest.verdict.probe_result import Offered, count_outcomes, good_of, judge, spread
 from loadtest.verdict.search import Search
 from loadtest.workers import Live as SoFar
@@ -43,6 +44,7 @@ class Prober:
         self._searching = False
         self._parts: list[Rows] = []
         self._blocks: dict[int, Blocks] = {}
+        self._offered: dict[int, Offered] = {}
         self.results: list[ProbeResult] = []
 
     @property
@@ -79,11 +81,12 @@ class Prober:
         """From all probes of a target so far."""
         return estimate(self.results, self._blocks, quantile, target)
 
-    def paired(self, rate: float, pairs: Sequence[tuple[int, int]]) -> Paired:
-        """From blocks, each a probe of A and one of B with the same schedule."""
-        from loadtest.verdict.paired import paired
-
-        return paired(rate, self.rows, pairs, self._plan)
+    def paired(self, pairs: Sequence[tuple[int, int]]) -> Paired:
+        """From blocks, each the numbers of a probe of A and one of B with the same schedule."""
+        rows = self.rows
+        a, b = rows[rows["target"] == 0], rows[rows["target"] == 1]
+        blocks = [(self._offered[one], self._offered[other]) for one, other in pairs]
+        return paired(a, b, blocks, self._plan.slos())
 
     def _seconds(self, rate: float) -> float:
         """How long to offer: the plan's time, or longer at a low rate, whose few requests would decide nothing."""
@@ -103,6 +106,7 @@ class Prober:
             run.ended_early,
             began_unix,
         )
+        self._offered[probe.number] = offered
         judged = offered.judged(run.rows)
         send_lags = (judged["sent"] - judged["scheduled"])[judged["fault"] != Fault.CUT]
         client = check(send_lags, lag_quantile(run.loop_lags, 0.99), run.cpu_share, run.late, run.dropped)

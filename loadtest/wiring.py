@@ -102,7 +102,10 @@ def _become_worker(environment: Environment, runner: Runner, plan: Plan) -> None
 def _become_conductor(environment: Environment, runner: Runner, plan: Plan, conduct: Conduct) -> None:
     options = environment.parsed_options
     options.num_users = options.num_users or plan.max_in_flight
-    options.spawn_rate = options.spawn_rate or plan.max_in_flight
+    if not options.spawn_rate:
+        options.spawn_rate = plan.max_in_flight
+        # Our users wait for the station and send nothing as they are spawned: the warning does not concern them.
+        logging.getLogger("locust.runners").addFilter(lambda said: "spawn rate is very high" not in str(said.msg))
     workers, live = Workers(runner), Live(plan)
     web.install(environment, live)
     conductor = _Conductor(environment, lambda: conduct(plan, workers, live))

@@ -80,13 +80,14 @@ def _check(name: str, before: Interval | str, now: Interval | str, gate: Gate, e
     if isinstance(now, str):
         return Check(name, False, f"this run has no verdict: {now}")
     loss = 1 - now.value / before.value if before.value > 0 else 0.0
-    overlap = now.low <= before.high and before.low <= now.high
+    # An upper end that is open is NaN once it has been through a file.
+    overlap = not now.low > before.high and not before.low > now.high
     change = f"{-loss * 100:+.1f} %" if before.value > 0 else "was 0"
     said = (
         f"{units.rate(now.value)} ({units.span(now)}) after {units.rate(before.value)} ({units.span(before)}), {change}"
     )
     sure = "the intervals overlap" if overlap else "the intervals do not overlap"
-    allowed = f"{units.share(gate.max_regression)} loss allowed"
+    allowed = f"{units.quantile(gate.max_regression)} loss allowed"
     return Check(name, not loss > gate.max_regression, f"{said}; {allowed}; {sure}{elsewhere}")
 
 

@@ -34,7 +34,7 @@ def _card(plan: Plan, result: Result, target: int) -> Markup:
         "div",
         element("div", element("p", about, class_="what"), *_main(main)),
         element("ul", *others, class_="others"),
-        class_="card withheld" if main.withheld else "card",
+        class_=f"card t{target}{' withheld' * bool(main.withheld)}",
     )
 
 

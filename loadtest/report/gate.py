@@ -1,4 +1,4 @@
-"""What the plan's gate asks of a result, check by check, and the exit status; it reads no file."""
+"""What the plan's gate asks of a result, check by check, and the exit status; baselines are compared beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from loadtest.plan import Gate, Plan
 from loadtest.report import units
+from loadtest.report.baseline import compare
 from loadtest.report.words import at_quantile, target_name, withheld_probes
 from loadtest.results import Check, Goodput, ProbeResult, Result
 
@@ -13,8 +14,9 @@ HELD, FAILED, NO_VERDICT = 0, 1, 3
 
 
 def checks(result: Result, gate: Gate) -> tuple[Check, ...]:
-    """The cross-check and the verdict always; the limits where they are set. No baseline: `baseline.compare` does."""
-    return (*_verdict(result, gate), *_crosscheck(result), *_goodputs(result, gate), *_attainments(result, gate))
+    """Verdict and cross-check always; limits and baseline where they are set."""
+    asked = (*_verdict(result, gate), *_crosscheck(result), *_goodputs(result, gate), *_attainments(result, gate))
+    return (*asked, *(compare(result, gate.baseline, gate) if gate.baseline else ()))
 
 
 def exit_status(result: Result) -> int:
@@ -79,7 +81,7 @@ def _attainments(result: Result, gate: Gate) -> Iterator[Check]:
         said = f"{units.share(probe.attainment.value)} ({units.share_span(probe.attainment)})"
         name = f"min_attainment at {units.digits(probe.offered_rate)} req/s, probe {probe.number}"
         holds = probe.attainment.value >= gate.min_attainment
-        yield Check(name, holds, f"{said} against {units.share(gate.min_attainment)}")
+        yield Check(name, holds, f"{said} against {units.quantile(gate.min_attainment)}")
 
 
 def _held_to_it(result: Result, gate: Gate) -> list[ProbeResult]:

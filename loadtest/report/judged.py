@@ -34,7 +34,7 @@ class Judged:
     tpot: measures.Floats
     e2e: measures.Floats
     in_window: Flags
-    """Judged: it arrived after the warm-up and before the probe's end."""
+    """Judged: it arrived within its probe's window."""
 
 
 def judged(result: Result, rows: Rows) -> Judged:
@@ -42,8 +42,9 @@ def judged(result: Result, rows: Rows) -> Judged:
     plan = Plan.model_validate(result.plan)
     classes = plan.slos()
     probe = _probes(result.probes, rows)
-    window = np.array([*(entry.window_seconds for entry in result.probes), 0.0])[probe]
-    since = rows["scheduled"] - plan.warmup_seconds
+    # The window is the last part of a probe, whatever was left out before it.
+    ends = np.array([*(entry.seconds for entry in result.probes), 0.0])[probe]
+    starts = np.array([*(entry.seconds - entry.window_seconds for entry in result.probes), 0.0])[probe]
     begins = probe_begins(result.probes)
     return Judged(
         rows=rows,
@@ -54,7 +55,7 @@ def judged(result: Result, rows: Rows) -> Judged:
         ttft=measures.ttft(rows),
         tpot=measures.tpot(rows),
         e2e=measures.e2e(rows),
-        in_window=(since >= 0) & (since < window) & (probe >= 0),
+        in_window=(rows["scheduled"] >= starts) & (rows["scheduled"] < ends) & (probe >= 0),
     )
 
 

@@ -6,7 +6,7 @@ import math
 
 from loadtest.plan import Plan
 from loadtest.report import units
-from loadtest.report.markup import Child, Markup, element, table
+from loadtest.report.markup import Child, Markup, element, joined, table
 from loadtest.report.words import target_name
 from loadtest.results import Interval, ProbeResult, Result, Spread
 
@@ -18,16 +18,16 @@ def outcomes(result: Result) -> Markup:
     quantiles = sorted({quantile for probe in result.probes for quantile in probe.verdicts})
     there = _there([probe.outcomes for probe in result.probes])
     headers: list[Child] = ["probe", "target", "offered", "scheduled", "attainment", "95 % interval"]
-    headers += [*map(_mark, there), "good/s", *(f"q {quantile}" for quantile in quantiles)]
+    headers += [*(f"q {quantile}" for quantile in quantiles), "good/s", *map(_mark, there)]
     rows = [
         [
             *_which(result, probe),
             units.digits(probe.scheduled_rate),
             units.share(probe.attainment.value),
             units.share_span(probe.attainment),
-            *(units.count(probe.outcomes.get(name, 0)) for name in there),
-            units.digits(probe.good_rate),
             *(_verdict(probe, quantile) for quantile in quantiles),
+            units.digits(probe.good_rate),
+            *(units.count(probe.outcomes.get(name, 0)) for name in there),
         ]
         for probe in result.probes
     ]
@@ -37,7 +37,7 @@ def outcomes(result: Result) -> Markup:
 def times(result: Result) -> Markup:
     """One line a probe: how long it took. Net is from the dispatch, as other load tests count."""
     headers: list[Child] = ["probe", "target", "offered", "TTFT p50", "p95", "p99", "net p50", "net p99", "TPOT p50"]
-    headers += ["p99", "stall p99", "e2e p50", "e2e p99", "no TPOT", "send lag p99"]
+    headers += ["p99", "stall p99", "e2e p99", "no TPOT", "send lag p99"]
     rows = [
         [
             *_which(result, probe),
@@ -62,7 +62,7 @@ def _times(probe: ProbeResult) -> list[str]:
         (probe.ttft_net, "p50 p99"),
         (probe.tpot, "p50 p99"),
         (probe.stall, "p99"),
-        (probe.e2e, "p50 p99"),
+        (probe.e2e, "p99"),
     ]
     return [units.seconds(getattr(spread, name)) for spread, names in spreads for name in names.split()]
 
@@ -82,24 +82,35 @@ def remarks(result: Result) -> Markup:
 
 
 def classes(result: Result) -> Markup:
-    """One line per probe and class."""
-    plan = Plan.model_validate(result.plan)
-    there = _there([entry.outcomes for probe in result.probes for entry in probe.classes])
-    headers: list[Child] = ["class", "target", "probe", "offered", "attainment", "95 % interval", *map(_mark, there)]
+    """Attainment by class, a line per rate; the counts are a click away. One class alone has the table of probes."""
+    probes = sorted(result.probes, key=lambda probe: (probe.target, probe.offered_rate))
+    names = list(dict.fromkeys(entry.slo for probe in probes for entry in probe.classes))
+    if len(names) < 2:
+        return element("p", f"One class ({', '.join(names) or 'none'}): the table above is its table.", class_="empty")
+    rows = [[*_which(result, probe), *_by_class(probe, names)] for probe in probes]
+    attained = table(
+        ["probe", "target", "offered", *names], rows, "Attainment with its 95 % interval, by offered rate", 2
+    )
+    return joined(
+        [attained, element("details", element("summary", "Outcomes by class"), _class_counts(result, probes))]
+    )
+
+
+def _by_class(probe: ProbeResult, names: list[str]) -> list[Child]:
+    """Classes of one name (own limits) stand in one cell."""
+    held = [[entry.attainment for entry in probe.classes if entry.slo == name] for name in names]
+    return [", ".join(f"{units.share(one.value)} ({units.share_span(one)})" for one in cell) for cell in held]
+
+
+def _class_counts(result: Result, probes: list[ProbeResult]) -> Markup:
+    there = _there([entry.outcomes for probe in probes for entry in probe.classes])
     rows = [
-        [
-            entry.slo,
-            target_name(plan, probe.target),
-            str(probe.number),
-            units.digits(probe.offered_rate),
-            units.share(entry.attainment.value),
-            units.share_span(entry.attainment),
-            *(units.count(entry.outcomes.get(name, 0)) for name in there),
-        ]
-        for probe in sorted(result.probes, key=lambda probe: (probe.target, probe.offered_rate))
-        for entry in sorted(probe.classes, key=lambda entry: entry.slo)
+        [entry.slo, *_which(result, probe)[1:], *(units.count(entry.outcomes.get(name, 0)) for name in there)]
+        for probe in probes
+        for entry in probe.classes
     ]
-    return table(headers, sorted(rows, key=lambda row: row[0]), "Traffic classes by offered rate", 2)
+    headers: list[Child] = ["class", "target", "offered", *map(_mark, there)]
+    return table(headers, sorted(rows, key=lambda row: str(row[0])), "Requests by outcome", 2)
 
 
 def paired(result: Result) -> Markup:

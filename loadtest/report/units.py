@@ -29,8 +29,8 @@ def share(value: float | None) -> str:
         return ABSENT
     percent = round(value * 100, 9)
     if 99.9 < percent < 100:
-        return f"{math.floor(percent * 1000) / 1000:g} %"
-    return f"{percent:.1f} %" if percent % 1 else f"{percent:.0f} %"
+        return f"{math.floor(percent * 100) / 100:g} %"
+    return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.1f} %"
 
 
 def quantile(value: float) -> str:
@@ -60,7 +60,9 @@ def digits(value: float) -> str:
 
 
 def span(interval: Interval) -> str:
-    """3.9 to 4.5, the ends of an interval."""
+    """3.9 to 4.5, the ends of an interval; one without an upper end is a lower bound."""
+    if not math.isfinite(interval.high):
+        return f"{digits(interval.low)} or more"
     return f"{digits(interval.low)} to {digits(interval.high)}"
 
 

@@ -69,7 +69,7 @@ def _add_load(parser: argparse.ArgumentParser, kind: str) -> None:
     parser.add_argument(
         "--preset",
         default="chat",
-        help="the traffic and its SLO: chat (default), chat-strict, code, mixed, sessions, …",
+        help="traffic and SLO: chat (default), code, mixed, …",
     )
     parser.add_argument("--plan", type=Path, metavar="FILE", help="YAML or JSON of a plan; flags win over it")
     parser.add_argument(

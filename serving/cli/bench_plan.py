@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from serving.errors import SettingsError
 
+_TEMPLATE_TOKENS = 64
+"""What a chat template and the measure of our words may take of a context besides."""
+
 
 def planned(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     """The plan as JSON, keys included. Raises `SettingsError` naming the field that is wrong."""
-    from loadtest.traffic.presets import WORKLOADS, fitted
     from pydantic import ValidationError
 
     from loadtest.plan import Plan
+    from loadtest.traffic.presets import WORKLOADS, fitted
 
     if args.preset not in WORKLOADS:
         raise SettingsError("--preset", f"{args.preset!r} is none of {', '.join(WORKLOADS)}")
@@ -30,10 +35,25 @@ def planned(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(".".join(map(str, first["loc"])) or "plan", first["msg"]) from None
+    _check_trace(plan.arrivals.trace)
     if context_tokens:
-        limit = min(plan.workload.max_context_tokens or context_tokens, context_tokens)
+        limit = min(plan.workload.max_context_tokens or context_tokens, context_tokens - _TEMPLATE_TOKENS)
         plan = plan.model_copy(update={"workload": fitted(plan.workload, limit)})
     return json.dumps(_with_keys(plan))
+
+
+def _check_trace(path: Path | None) -> None:
+    """Read it once here, where its mistakes can be told in one line."""
+    from loadtest.traffic.traces import read
+
+    if path is None:
+        return
+    try:
+        trace = read(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError("trace", str(error)) from None
+    if trace.skipped:
+        print(f"tidegate: {trace.skipped} lines of {path} are no generations and are left out", file=sys.stderr)
 
 
 def _with_keys(plan: Any) -> dict[str, Any]:

@@ -1,1 +1,0 @@
-"""Pages of ours in a real Chromium."""

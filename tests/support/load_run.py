@@ -9,30 +9,27 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from loadtest.plan import Plan, SearchPlan, Target, TrafficClass, Workload
-from loadtest.records import ROW, Rows
+from loadtest.records import ROW, Rows, joined
 from loadtest.results import (
-    ClassResult,
     ClientCheck,
     Cost,
     CrossCheck,
     Floor,
-    Goodput,
     Interval,
     Paired,
     ProbeResult,
     Reconciled,
     Result,
     Series,
-    Spread,
 )
-from loadtest.slo import Fault, Outcome, Slo
-from loadtest.verdict import measures
+from loadtest.slo import Fault
+from loadtest.verdict.goodput import blocks, estimate
+from loadtest.verdict.probe_result import Offered, judge
 
 BEGAN_UNIX = 1_764_000_000.0
-_FIRST_RATES = (0.25, 0.5, 1.0, 1.5, 1.25, 1.1, 0.9, 0.95, 1.02, 0.98)
+_FACTORS = (0.25, 0.5, 1.0, 1.5, 1.25, 1.1, 0.9, 0.95, 1.02, 0.98)
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,13 @@ class World:
             workload=Workload(classes=self.classes),
             search=SearchPlan(),
             probe_seconds=self.probe_seconds(),
+            warmup_seconds=min(5.0, self.probe_seconds() / 5),
             seed=self.seed,
         )
 
     def probe_seconds(self) -> float:
         """So long that all probes hold `requests`."""
-        return self.requests / (self.targets * self.knee * sum(_FIRST_RATES)) + 0.001
+        return self.requests / (self.targets * self.knee * sum(_FACTORS))
 
 
 def run(world: World | None = None) -> tuple[Result, Rows]:
@@ -67,22 +65,26 @@ def run(world: World | None = None) -> tuple[Result, Rows]:
     world = world or World()
     plan, random = world.plan(), np.random.default_rng(world.seed)
     parts: list[Rows] = []
-    probes: list[ProbeResult] = []
+    offered: list[Offered] = []
     clock = BEGAN_UNIX
-    for number, factor in enumerate(_FIRST_RATES):
+    for factor in _FACTORS:
         for target in range(world.targets):
-            found = _rows(world, random, (number, target), factor)
-            parts.append(found)
-            probes.append(_probe(plan, found, (number, target), (factor * world.knee, clock)))
+            early = "in flight grew for 20 s" if factor >= 1.5 else ""
+            offered.append(
+                Offered(
+                    len(offered), target, factor * world.knee, plan.warmup_seconds, plan.probe_seconds, early, clock
+                )
+            )
+            parts.append(_rows(world, random, offered[-1], factor))
             clock += plan.probe_seconds + 6
-    return _result(plan, world, tuple(probes), clock - BEGAN_UNIX), np.concatenate(parts)
+    return _result(plan, world, list(zip(offered, parts, strict=True)), clock - BEGAN_UNIX), joined(parts)
 
 
-def _rows(world: World, random: np.random.Generator, key: tuple[int, int], factor: float) -> Rows:
-    seconds, rate = world.probe_seconds(), factor * world.knee
-    count = max(3, round(rate * seconds))
+def _rows(world: World, random: np.random.Generator, offered: Offered, factor: float) -> Rows:
+    seconds = offered.seconds
+    count = max(3, round(offered.rate * seconds))
     found = np.zeros(count, ROW)
-    found["probe"], found["target"] = key
+    found["probe"], found["target"] = offered.number, offered.target
     found["slo"] = random.integers(0, len(world.classes), count)
     found["session"] = np.arange(count)
     found["status"] = 200
@@ -90,7 +92,7 @@ def _rows(world: World, random: np.random.Generator, key: tuple[int, int], facto
     found["sent"] = found["scheduled"] + random.exponential(0.0004, count)
     prompt = np.clip(random.lognormal(math.log(757), 0.9, count), 4, 4142)
     output = np.clip(random.lognormal(math.log(151), 0.8, count), 1, 601).astype(int)
-    load = min(factor * (0.97 if key[1] else 1.0), 0.95)
+    load = min(factor * (0.97 if offered.target else 1.0), 0.95)
     queued = random.exponential(0.008 / (1 - load), count) + np.minimum(max(factor - 1, 0) * found["scheduled"], 12)
     found["first"] = found["sent"] + 0.03 + prompt * 7e-5 + queued
     pace = 0.018 * (1 + 0.9 * load**3) * random.lognormal(0, 0.16, count)
@@ -120,75 +122,10 @@ def _faults(found: Rows, random: np.random.Generator, share: float) -> Rows:
     return found
 
 
-def _probe(plan: Plan, found: Rows, key: tuple[int, int], at: tuple[float, float]) -> ProbeResult:
-    rate, began = at
-    warmup = min(plan.warmup_seconds, plan.probe_seconds / 2)
-    window = plan.probe_seconds - warmup
-    inside = found[found["scheduled"] >= warmup]
-    codes = measures.outcomes(inside, plan.slos())
-    held = attainment(codes)
-    good = int((codes == Outcome.GOOD).sum())
-    tokens = inside["output_tokens"]
-    return ProbeResult(
-        number=key[0],
-        target=key[1],
-        offered_rate=rate,
-        scheduled_rate=len(inside) / window,
-        window_seconds=window,
-        outcomes=counts(codes),
-        attainment=held,
-        good_rate=good / window,
-        ttft=spread(measures.ttft(inside)),
-        ttft_net=spread(measures.ttft_net(inside)),
-        tpot=spread(measures.tpot(inside)),
-        e2e=spread(measures.e2e(inside)),
-        stall=spread(inside["stall"]),
-        undefined_tpot=int((np.isnan(measures.tpot(inside)) & ~np.isnan(inside["first"])).sum()),
-        output_tokens=int(tokens[tokens > 0].sum()),
-        classes=tuple(_class(slo, codes[inside["slo"] == n]) for n, slo in enumerate(plan.slos())),
-        client=ClientCheck(0.0021, 0.0017, 0.41, 3, 0),
-        verdicts={f"{q:.2f}": _verdict(held, q) for q in plan.search.quantiles},
-        ended_early="in flight grew for 20 s" if rate > 5.5 else "",
-        began_unix=began,
-        seconds=plan.probe_seconds + 4,
-    )
-
-
-def _class(slo: Slo, codes: measures.Codes) -> ClassResult:
-    return ClassResult(slo.name, attainment(codes), counts(codes))
-
-
-def _verdict(held: Interval, quantile: float) -> str:
-    return "pass" if held.low >= quantile else "fail" if held.high < quantile else "undecided"
-
-
-def counts(codes: measures.Codes) -> dict[str, int]:
-    """By outcome's name, those that are there."""
-    return {item.name.lower(): int((codes == item).sum()) for item in Outcome if (codes == item).any()}
-
-
-def attainment(codes: measures.Codes) -> Interval:
-    """Good over all but those cut, with its Wilson interval."""
-    counted, good = int((codes != Outcome.CUT).sum()), int((codes == Outcome.GOOD).sum())
-    if not counted:
-        return Interval(math.nan, math.nan, math.nan)
-    share, z2 = good / counted, 1.96**2
-    middle = (share + z2 / (2 * counted)) / (1 + z2 / counted)
-    half = 1.96 * math.sqrt(share * (1 - share) / counted + z2 / (4 * counted**2)) / (1 + z2 / counted)
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
-
-
-def spread(values: npt.NDArray[np.float64]) -> Spread:
-    """Quantiles of what is a number."""
-    there = values[np.isfinite(values)]
-    if not len(there):
-        return Spread(0, *[math.nan] * 6)
-    quantiles = np.quantile(there, [0.5, 0.9, 0.95, 0.99, 1]).tolist()
-    return Spread(len(there), float(there.mean()), *quantiles)
-
-
-def _result(plan: Plan, world: World, probes: tuple[ProbeResult, ...], seconds: float) -> Result:
-    goodputs = [_goodput(plan, probes, target, q) for target in range(world.targets) for q in plan.search.quantiles]
+def _result(plan: Plan, world: World, parts: list[tuple[Offered, Rows]], seconds: float) -> Result:
+    slos, client = plan.slos(), ClientCheck(0.0021, 0.0017, 0.41, 3, 0)
+    probes = [judge(found, offered, slos, plan.search.quantiles, client) for offered, found in parts]
+    counted = {offered.number: blocks(found, offered, slos) for offered, found in parts}
     floor = Floor(0, ((16, 0.032), (512, 0.079), (2048, 0.212), (4096, 0.405)), 0.031, 9.1e-5, 0.019, {"chat": 0.004})
     entries = (
         Reconciled("requests at the front", world.requests, world.requests, True),
@@ -200,8 +137,12 @@ def _result(plan: Plan, world: World, probes: tuple[ProbeResult, ...], seconds: 
         seconds=seconds,
         machine={"cpu": "EPYC, 2 cores", "python": "3.11.2", "engine": "vLLM 0.32.0 on CPU"},
         floors=(floor,),
-        probes=probes,
-        goodputs=tuple(goodputs),
+        probes=tuple(probes),
+        goodputs=tuple(
+            estimate(probes, counted, quantile, target)
+            for target in range(world.targets)
+            for quantile in plan.search.quantiles
+        ),
         crosscheck=CrossCheck(True, entries),
         series=_series(plan, probes, seconds),
         cost=Cost(seconds * 2, seconds * 2 / 3600, 0.93),
@@ -211,22 +152,15 @@ def _result(plan: Plan, world: World, probes: tuple[ProbeResult, ...], seconds: 
     )
 
 
-def _goodput(plan: Plan, probes: tuple[ProbeResult, ...], target: int, quantile: float) -> Goodput:
-    own = [probe for probe in probes if probe.target == target]
-    passed = max((p.offered_rate for p in own if p.attainment.value >= quantile), default=0.0)
-    failed = min((p.offered_rate for p in own if p.offered_rate > passed), default=None)
-    top = failed or passed
-    value = (passed + top) / 2 if passed else 0.0
-    return Goodput(target, quantile, Interval(value, passed * 0.97, top), passed, failed, len(own), value)
-
-
-def _series(plan: Plan, probes: tuple[ProbeResult, ...], seconds: float) -> Series:
+def _series(plan: Plan, probes: list[ProbeResult], seconds: float) -> Series:
     times = np.linspace(0, seconds, 400)
     into = times % (plan.probe_seconds + 6)
     number = np.minimum(times // (plan.probe_seconds + 6), len(probes) - 1).astype(int)
-    rate = np.array([probes[n].offered_rate for n in number]) * (into < plan.probe_seconds)
+    rate = (
+        4 * np.array([probes[n].offered_rate for n in number]) / probes[-1].offered_rate * (into < plan.probe_seconds)
+    )
     running = rate * 3
-    waiting = np.maximum(rate - 4, 0) * into * 0.7
+    waiting = np.maximum(rate / 4 - 1, 0) * 4 * np.minimum(into, 60) * 0.7
     usage: list[float | None] = np.clip(0.1 + running / 30, 0, 1).tolist()
     usage[100:120] = [None] * 20
     return Series(

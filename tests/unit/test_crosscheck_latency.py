@@ -48,7 +48,7 @@ def test_times_within_the_clocks_own_error_hold() -> None:
 
 
 def test_a_client_far_above_its_server_is_found() -> None:
-    allowed_ms = max(20.0, 0.2 * SERVER.mean() * 1e3)
+    allowed_ms = max(20.0, 0.5 * SERVER.mean() * 1e3)
     assert seen(SERVER + (allowed_ms - 1) / 1e3).holds
     found = seen(SERVER + (allowed_ms + 1) / 1e3)
     assert not found.holds
@@ -56,8 +56,8 @@ def test_a_client_far_above_its_server_is_found() -> None:
 
 
 def test_a_known_network_is_allowed_for_and_an_infinite_one_always() -> None:
-    assert not seen(SERVER + 0.08).holds
-    assert seen(SERVER + 0.08, network_seconds=0.1).holds
+    assert not seen(SERVER + 0.18).holds
+    assert seen(SERVER + 0.18, network_seconds=0.2).holds
     assert seen(SERVER + 80, network_seconds=np.inf).holds
 
 

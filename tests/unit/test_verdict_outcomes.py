@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from loadtest.records import joined
 from loadtest.slo import Fault, Outcome, Slo
@@ -26,7 +28,8 @@ def test_a_fault_decides_whatever_the_times_were(fault: Fault) -> None:
     assert Outcome(int(measures.outcomes(faulty(fault), [CHAT])[0])) == Outcome[fault.name]
 
 
-@pytest.mark.parametrize("scheduled", [0.0, 10.1, 12345.678, 86400.3])
+@given(st.floats(0, 86400))
+@example(0.6)
 def test_a_limit_that_is_met_exactly_is_met(scheduled: float) -> None:
     first = scheduled + 0.5
     times = {"scheduled": scheduled, "sent": scheduled, "first": first, "last": first + 10 * 0.05}

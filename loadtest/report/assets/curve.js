@@ -11,7 +11,7 @@ function curve(host, data) {
   const most = Math.max(...probes.map((probe) => Math.max(probe.good, probe.attainment[2] * probe.scheduled))) || 1;
   const good = scale([0, most * 1.25], [inner.bottom[0], inner.top[0]]);
   const held = scale([0, 1], [inner.bottom[1], inner.top[1]], nines);
-  curveAxes(made, data, inner, { x, good, held, highest, most });
+  curveAxes(made, data, inner, { x, good, held, highest, most, width });
   for (const target of [...new Set(probes.map((probe) => probe.target))]) {
     const own = probes.filter((probe) => probe.target === target);
     made.append(curveOf(data, own, target, inner, { x, good, held }));
@@ -23,7 +23,7 @@ function curve(host, data) {
   explore(host, made, points, { along: [inner.top[0], inner.bottom[1]] });
 }
 
-function curveAxes(made, data, inner, { x, good, held, highest, most }) {
+function curveAxes(made, data, inner, { x, good, held, highest, most, width }) {
   for (const value of linearTicks(highest * 1.04, 10)) {
     for (const part of [0, 1]) made.append(svg("path", { class: "grid", d: `M${x(value).toFixed(1)} ${inner.top[part]}V${inner.bottom[part]}` }));
     made.append(label(digits(value), x(value), inner.bottom[1] + 18, { class: "tick", "text-anchor": "middle", "data-axis": "x", "data-value": value }));
@@ -43,7 +43,7 @@ function curveAxes(made, data, inner, { x, good, held, highest, most }) {
   }
   const top = Math.min(highest * 1.04, most * 1.25);
   made.append(svg("path", { class: "ideal", d: `M${x(0)} ${good(0)}L${x(top).toFixed(1)} ${good(top).toFixed(1)}` }));
-  made.append(label("if all were good", x(top) + 8, good(top) + 14, { class: "label halo" }));
+  made.append(label("if all were good", Math.min(x(top) + 8, width - 4), good(top) + 14, { class: "label halo", "text-anchor": x(top) + 108 > width ? "end" : "start" }));
   made.append(label("good requests per second", inner.left - 46, 16, { class: "title" }));
   made.append(label("attainment, spaced by nines", inner.left - 46, inner.top[1] - 14, { class: "title" }));
   made.append(label("offered rate, requests per second", (inner.left + inner.right) / 2, inner.bottom[1] + 42, { class: "label", "text-anchor": "middle" }));

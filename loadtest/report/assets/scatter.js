@@ -138,10 +138,11 @@ function scatterBoxes(made, plot, inner, { x, y }) {
     const key = `${slo.ttft} ${slo.tpot}`;
     seen.set(key, { slo, names: [...((seen.get(key) || {}).names || []), slo.name] });
   });
+  let line = 0;
   for (const { slo, names } of seen.values()) {
     const right = slo.ttft ? x(slo.ttft) : inner.right, top = slo.tpot ? y(slo.tpot) : inner.top;
     made.append(svg("rect", { class: "slo", x: inner.left, y: top, width: right - inner.left, height: inner.bottom - top, "data-ttft": slo.ttft || "", "data-tpot": slo.tpot || "" }));
     const said = `${[...new Set(names)].join(", ")}: ${[slo.ttft, slo.tpot].filter(Boolean).map(seconds).join(" / ")}`;
-    made.append(label(said, right - 8, top + 17, { class: "title halo", "text-anchor": "end" }));
+    made.append(label(said, right - 8, top + 17 + 17 * line++, { class: "title halo", "text-anchor": "end" }));
   }
 }

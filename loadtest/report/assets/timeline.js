@@ -15,10 +15,10 @@ function timeline(host, data) {
   const place = (name) => (order.includes(name) ? order.indexOf(name) : 9);
   const series = [...time.series].sort((a, b) => place(a.name) - place(b.name));
   const strip = 92, row = 50, gap = 32, top = 30;
-  const height = top + time.outcomes.length * (strip + gap) + series.length * (row + gap) + 32;
+  const bottom = top + 26 + time.outcomes.length * (strip + gap) + series.length * (row + gap) - gap;
   host.append(timelineLegend(data));
-  const { made, width } = canvas(host, height, "Outcomes over time above the servers' series");
-  const inner = { left: 62, right: width - 16, top, bottom: height - 48 };
+  const { made, width } = canvas(host, bottom + 46, "Outcomes over time above the servers' series");
+  const inner = { left: 62, right: width - 16, top, bottom };
   const x = scale([0, time.end], [inner.left, inner.right]);
   timelineProbes(made, data, inner, x);
   let at = top + 26;
@@ -31,12 +31,10 @@ function timeline(host, data) {
     timelineSeries(made, one, { top: at, bottom: at + row, left: inner.left, right: inner.right, x });
     at += row + gap;
   }
-  for (const value of clockTicks(time.end, 10)) made.append(label(clock(value), x(value), at - gap + 20, { class: "tick", "text-anchor": "middle", "data-axis": "x", "data-value": value }));
-  made.append(label("min:s since the first probe began", inner.right, at - gap + 38, { class: "label", "text-anchor": "end" }));
-  made.setAttribute("height", at - gap + 46);
-  made.setAttribute("viewBox", `0 0 ${width} ${at - gap + 46}`);
+  for (const value of clockTicks(time.end, 10)) made.append(label(clock(value), x(value), bottom + 20, { class: "tick", "text-anchor": x(value) > inner.right - 20 ? "end" : "middle", "data-axis": "x", "data-value": value }));
+  made.append(label("since the first probe began", inner.right, bottom + 40, { class: "label", "text-anchor": "end" }));
   host.append(made);
-  explore(host, made, timelinePoints(data, series, x, inner), { along: [inner.top, at - gap] });
+  explore(host, made, timelinePoints(data, series, x, inner), { along: [inner.top, bottom] });
 }
 
 function timelineLegend(data) {
@@ -65,7 +63,7 @@ function timelineStrip(made, data, counts, box) {
   const y = scale([0, 1], [box.bottom, box.top]), width = data.timeline.width;
   made.append(label(box.name, box.left, box.top - 6, { class: "title halo" }));
   const parts = counts.map(() => []);
-  const size = Math.max(0.8, box.x(width) - box.x(0) - 0.4).toFixed(2);
+  const size = Math.max(0.8, box.x(width) - box.x(0) + 0.5).toFixed(2);
   for (let bin = 0; bin < counts[0].length; bin++) {
     const total = counts.reduce((sum, list) => sum + list[bin], 0);
     let under = 0;
@@ -75,7 +73,7 @@ function timelineStrip(made, data, counts, box) {
       under += count;
     }
   }
-  parts.forEach((list, code) => list.length && made.append(svg("path", { class: `fill ${data.outcomes[code]}`, d: list.join("") })));
+  parts.forEach((list, code) => list.length && made.append(svg("path", { class: `fill ${data.outcomes[code]}`, "shape-rendering": "crispEdges", d: list.join("") })));
   for (const value of [0, 0.5, 1]) made.append(label(share(value), box.left - 8, y(value) + 4, { class: "tick", "text-anchor": "end" }));
   made.append(svg("path", { class: "axis", d: `M${box.left} ${box.bottom}H${box.right}` }));
   made.append(svg("path", { class: "limit", opacity: 0.6, "stroke-dasharray": "5 4", d: `M${box.left} ${y(data.quantile).toFixed(1)}H${box.right}` }));
