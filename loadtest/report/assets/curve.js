@@ -90,7 +90,7 @@ function byRate(own) {
 
 function goodputMarks(data, target, inner, { x, held }) {
   const marks = [], edge = (value) => Math.min(inner.right, x(value));
-  for (const entry of data.goodputs.filter((one) => one.target === target && !one.withheld && one.rate[0] !== null)) {
+  for (const entry of data.goodputs.filter((one) => one.target === target && !one.withheld && one.rate[0] > 0)) {
     const [value, low, high] = entry.rate, at = edge(value), y = held(entry.quantile);
     marks.push(svg("path", { class: "interval", d: `M${edge(low ?? value).toFixed(1)} ${y.toFixed(1)}H${edge(high ?? value).toFixed(1)}` }));
     if (Math.abs(entry.quantile - data.quantile) < 1e-9) {

@@ -4,7 +4,7 @@ function floor(host, data) {
   const floors = data.floors.filter((entry) => entry.points.length);
   if (!floors.length) return empty(host, "Idle latency was not measured in this run.");
   const { made, width, height } = canvas(host, 270, "Idle TTFT by length of the prompt");
-  const inner = { left: 66, right: width - 120, top: 22, bottom: height - 48 };
+  const inner = { left: 66, right: width - 150, top: 22, bottom: height - 48 };
   const limits = floors[0].limits;
   const tokens = Math.max(...floors.flatMap((entry) => entry.points.map((point) => point[0]))) * 1.05;
   const fitted = (entry, at) => entry.base + entry.per_token * at;
@@ -19,9 +19,12 @@ function floor(host, data) {
     made.append(label(seconds(value), inner.left - 8, y(value) + 4, { class: "tick", "text-anchor": "end" }));
   }
   made.append(label("prompt, tokens", (inner.left + inner.right) / 2, inner.bottom + 40, { class: "label", "text-anchor": "middle" }));
+  let free = Infinity;
   for (const [said, value] of merged(limits)) {
+    const beside = Math.min(y(value) + 4, free);
+    free = beside - 15;
     made.append(svg("path", { class: "quantile", d: `M${inner.left} ${y(value).toFixed(1)}H${inner.right}` }));
-    made.append(label(said, inner.right + 8, y(value) + 4, { class: "label" }));
+    made.append(label(said, inner.right + 8, beside, { class: "label" }));
   }
   const points = [];
   for (const entry of floors) {
@@ -42,5 +45,5 @@ function floor(host, data) {
 function merged(limits) {
   const found = new Map();
   for (const limit of limits) found.set(limit.ttft, [...new Set([...(found.get(limit.ttft) || []), limit.name])]);
-  return [...found].map(([value, names]) => [`${names.join(", ")} ${seconds(value)}`, value]);
+  return [...found].sort((a, b) => a[0] - b[0]).map(([value, names]) => [`${names.join(", ")} ${seconds(value)}`, value]);
 }
