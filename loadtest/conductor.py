@@ -18,7 +18,7 @@ import gevent
 
 from loadtest.client.faults import ClientError
 from loadtest.kinds import Found, follow
-from loadtest.live import Live
+from loadtest.live import Live, Snapshot
 from loadtest.plan import Plan
 from loadtest.preparation import Prepared, prepare
 from loadtest.prober import Prober
@@ -32,7 +32,7 @@ from loadtest.server.exposition import Snapshots
 from loadtest.server.preflight import describe
 from loadtest.server.sampler import INTERVAL_SECONDS, Sampler
 from loadtest.server.scrape import Servers
-from loadtest.verdict.cost import cost
+from loadtest.verdict.cost import cost, with_gpus
 from loadtest.workers import ProbeBroken, Workers
 from serving.cli.progress import Progress
 
@@ -44,22 +44,24 @@ def conduct(plan: Plan, workers: Workers, live: Live) -> int:
     there is no verdict."""
     progress = Progress(sys.stderr)
     began = datetime.now(UTC)
+    live.publish(Snapshot("floor", said="Measuring the idle server"))
     try:
         prepared = prepare(plan, time.perf_counter, progress.say)
     except ClientError as error:
+        live.publish(Snapshot("done", said=str(error)))
         progress.say(f"error: {error}")
         return WRONG_ARGUMENT
     watch = _Watch(plan)
     prober = Prober(plan, workers, prepared, live, progress)
-    notes: tuple[str, ...] = ()
+    found, broken = Found(), ""
     with watch:
         try:
             found = follow(plan, prober, prepared.start_rate)
         except ProbeBroken as error:
-            found, notes = Found(), (str(error),)
-            progress.say(f"stopped: {error}")
-    result = _result(plan, prepared, prober, watch, replace(found, notes=(*found.notes, *notes)))
-    result = replace(result, began=began.isoformat(timespec="seconds"))
+            broken = str(error)
+            progress.say(f"stopped: {broken}")
+    result = _result(plan, prepared, prober, watch, found)
+    result = replace(result, began=began.isoformat(timespec="seconds"), broken=broken)
     result = replace(result, checks=checks(result, plan.gate))
     return _told(plan, result, prober, progress)
 
@@ -77,6 +79,8 @@ def _told(plan: Plan, result: Result, prober: Prober, progress: Progress) -> int
 
 def _result(plan: Plan, prepared: Prepared, prober: Prober, watch: _Watch, found: Found) -> Result:
     series = watch.sampler.series()
+    replicas = [value for value in series.values.get("replicas", ()) if value]
+    gpus = plan.gpus_per_replica * (sum(replicas) / len(replicas) if replicas else 0.0)
     return Result(
         plan=plan.model_dump(mode="json"),
         began="",
@@ -84,7 +88,7 @@ def _result(plan: Plan, prepared: Prepared, prober: Prober, watch: _Watch, found
         machine={**_machine(), **watch.described()},
         floors=prepared.floors,
         probes=tuple(prober.results),
-        goodputs=found.goodputs,
+        goodputs=tuple(with_gpus(goodput, gpus) if goodput.target == 0 else goodput for goodput in found.goodputs),
         crosscheck=watch.reconciled(prober),
         series=series,
         cost=cost(series, prober.results, plan.gpus_per_replica),

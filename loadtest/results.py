@@ -200,4 +200,6 @@ class Result:
     paired: Paired | None
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
+    broken: str = ""
+    """Why the run could not be finished, in words; empty when it was."""
     version: int = 1

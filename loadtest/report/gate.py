@@ -30,6 +30,8 @@ def exit_status(result: Result) -> int:
 def _verdict(result: Result, gate: Gate) -> Iterator[Check]:
     plan = Plan.model_validate(result.plan)
     found = at_quantile(result, gate.quantile)
+    if result.broken:
+        yield Check("finished", False, result.broken)
     if result.goodputs and not found:
         there = ", ".join(f"{entry.quantile:g}" for entry in result.goodputs)
         yield Check("verdict", False, f"gate.quantile {gate.quantile:g} is none of search.quantiles ({there})")

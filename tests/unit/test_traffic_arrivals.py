@@ -126,7 +126,7 @@ def test_the_diurnal_peak_over_trough_is_the_ratio_asked_for() -> None:
 
 
 def test_a_diurnal_window_shorter_than_its_period_keeps_the_rate_and_rises() -> None:
-    at = drawn(Arrivals(kind="diurnal"), 10, 36_000)
+    at = drawn(Arrivals(kind="diurnal", period_seconds=86_400), 10, 36_000)
     assert abs(len(at) - 360_000) < SIGMAS * math.sqrt(360_000)
     first, last = np.count_nonzero(at < 3_600), np.count_nonzero(at >= 32_400)
     assert last > 2 * first
