@@ -108,7 +108,7 @@ class Prober:
         )
         self._offered[probe.number] = offered
         judged = offered.judged(run.rows)
-        send_lags = (judged["sent"] - judged["scheduled"])[judged["fault"] != Fault.CUT]
+        send_lags = measures.send_lag(judged[judged["fault"] != Fault.CUT])
         client = check(send_lags, lag_quantile(run.loop_lags, 0.99), run.cpu_share, run.late, run.dropped)
         self._blocks[probe.number] = blocks(run.rows, offered, self._plan.slos())
         result = judge(run.rows, offered, self._plan.slos(), self._plan.search.quantiles, client)

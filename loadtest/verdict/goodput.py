@@ -67,15 +67,19 @@ def estimate(
 
 
 def _withheld(mine: Sequence[ProbeResult], found: Sequence[Level], count: int) -> str:
-    """No verdict where nothing failed above what passed, and the client is why it was not looked for there."""
-    limits = [probe.offered_rate for probe in mine if probe.client.reasons]
+    """No verdict where nothing failed above what passed, and the client is why it was not looked for there.
+
+    A stumble at a rate that another probe carried is none of the client's limits.
+    """
+    kept_up = {level.rate for level in found}
+    stumbles = [probe for probe in mine if probe.client.reasons and probe.offered_rate not in kept_up]
+    limits = [probe.offered_rate for probe in stumbles]
     if not limits and not found:
         return "No probe held a single request."
     if not limits or count < len(found):
         return ""
     least = f" The goodput is at least {found[-1].rate:.3g} rps." if count else ""
-    reason = next(probe.client.reasons[0] for probe in mine if probe.client.reasons)
-    return f"The client was the limit at {min(limits):.3g} rps. {reason}{least}"
+    return f"The client was the limit at {min(limits):.3g} rps. {stumbles[0].client.reasons[0]}{least}"
 
 
 @dataclass(frozen=True)
