@@ -126,7 +126,7 @@ def test_a_stall_of_two_seconds_counts_from_the_schedule(plan: MakePlan, server:
     held = (found["scheduled"] > began + 0.55) & (found["scheduled"] < began + 2.4)
     assert held.sum() > 40
     np.testing.assert_allclose(
-        (found["first"] - found["scheduled"])[held], (began + 2.5 - found["scheduled"])[held], atol=0.2
+        (found["first"] - found["scheduled"])[held], (began + 2.5 - found["scheduled"])[held], atol=0.5
     )
     assert max(left.told["in_flight"]) > 20
 
@@ -137,7 +137,7 @@ def test_a_watcher_ends_a_probe_early(plan: MakePlan, server: EchoServer, start:
     assert ended(start(asked, *_spread()))[0] == 0
     left = Left.by(asked)
     assert left.told["ended_early"] == "long enough"
-    assert 3 < left.told["seconds"] < 5
+    assert 3 < left.told["seconds"] < 10
     assert set(left.rows["fault"].tolist()) == {Fault.CUT}
 
 
