@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Becomes locust; comes back only when the plan is wrong."""
     import loadtest
     from serving.cli.bench_plan import planned
+    from serving.cli.ports import any_free
 
     if importlib.util.find_spec("locust") is None:
         print("tidegate: error: locust is not installed: pip install 'tidegate[loadtest]'", file=sys.stderr)
@@ -46,9 +47,14 @@ def run(args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--skip-log-setup"]
     command += ["--autostart", "--web-host", "127.0.0.1", "--web-port", str(args.web)] if args.web else ["--headless"]
     if args.processes > 1:
-        command += ["--processes", str(args.processes)]
+        command += ["--processes", str(args.processes), *_own_port(any_free())]
     sys.stdout.flush()
     os.execve(sys.executable, command, {**os.environ, "TIDEGATE_BENCH_PLAN": plan})
+
+
+def _own_port(port: int) -> list[str]:
+    """Locust's workers meet their master on this machine only, and not another run's."""
+    return ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(port), "--master-port", str(port)]
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
