@@ -28,7 +28,7 @@ def _said(entry: Statement) -> Markup:
 def _card(plan: Plan, result: Result, target: int) -> Markup:
     own = [entry for entry in result.goodputs if entry.target == target]
     main = min(own, key=lambda entry: abs(entry.quantile - plan.gate.quantile))
-    others = [element("li", *_other(entry)) for entry in own if entry is not main]
+    others = [element("li", *_other(entry, main)) for entry in own if entry is not main]
     about = f"Goodput of {target_name(plan, target)}: {units.quantile(main.quantile)} of requests within the SLO"
     return element(
         "div",
@@ -46,10 +46,11 @@ def _main(entry: Goodput) -> list[Child]:
     return [number, element("p", interval, class_="why")]
 
 
-def _other(entry: Goodput) -> list[Child]:
+def _other(entry: Goodput, main: Goodput) -> list[Child]:
     at = element("span", units.quantile(entry.quantile))
     if entry.withheld:
-        return [at, element("span", f"withheld: {entry.withheld}", class_="why")]
+        why = "" if entry.withheld == main.withheld else f": {entry.withheld}"
+        return [at, element("span", f"withheld{why}", class_="why")]
     return [at, element("b", figure(entry)), element("span", f"{units.span(entry.rate)} req/s", class_="why")]
 
 

@@ -73,9 +73,9 @@ def _heading(plan: Plan, result: Result, requests: int) -> Markup:
     facts = [
         f"{result.began[:16].replace('T', ' ')} UTC",
         units.seconds(result.seconds),
-        f"{len(result.probes)} probes",
+        units.several(len(result.probes), "probe"),
     ]
-    facts += [f"{units.count(requests)} requests", f"seed {plan.seed}"]
+    facts += [units.several(requests, "request"), f"seed {plan.seed}"]
     return joined([element("h1", _subject(plan)), element("p", " \N{MIDDLE DOT} ".join(facts), class_="facts")])
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from loadtest.plan import Plan
-from loadtest.report import units
+from loadtest.report import units, words
 from loadtest.report.markup import Child, Markup, element, joined, table
 from loadtest.report.words import target_name
 from loadtest.results import Interval, ProbeResult, Result, Spread
 
+_SAID = {"slow_ttft": "slow TTFT", "slow_tpot": "slow TPOT", "slow_e2e": "slow e2e", "timeout": "time-out"}
 _OUTCOMES = ("good", "slow_ttft", "slow_tpot", "slow_e2e", "error", "timeout", "shed", "cut")
 
 
@@ -18,7 +19,7 @@ def outcomes(result: Result) -> Markup:
     quantiles = sorted({quantile for probe in result.probes for quantile in probe.verdicts})
     there = _there([probe.outcomes for probe in result.probes])
     headers: list[Child] = ["probe", "target", "offered", "scheduled", "attainment", "95 % interval"]
-    headers += [*(f"q {quantile}" for quantile in quantiles), "good/s", *map(_mark, there)]
+    headers += [*(f"q\N{NO-BREAK SPACE}{quantile}" for quantile in quantiles), "good/s", *map(_mark, there)]
     rows = [
         [
             *_which(result, probe),
@@ -69,16 +70,18 @@ def _times(probe: ProbeResult) -> list[str]:
 
 def _verdict(probe: ProbeResult, quantile: str) -> Markup:
     said = "withheld" if probe.client.reasons else probe.verdicts.get(quantile, units.ABSENT)
-    why = ", ".join(probe.client.reasons) or probe.ended_early
+    why = "; ".join(_why(probe))
     return element("span", said + ("*" if why else ""), class_=f"verdict {said}", title=why)
+
+
+def _why(probe: ProbeResult) -> list[str]:
+    return [*probe.client.reasons, *([f"ended early: {probe.ended_early}"] if probe.ended_early else [])]
 
 
 def remarks(result: Result) -> Markup:
     """What the stars in the table of probes stand for."""
-    early = {probe.number: f"ended early: {probe.ended_early}" for probe in result.probes if probe.ended_early}
-    starred = {probe.number: [*probe.client.reasons, early.get(probe.number, "")] for probe in result.probes}
-    said = [f"* probe {number}: {'; '.join(filter(None, why))}" for number, why in starred.items() if any(why)]
-    return element("ul", *(element("li", text) for text in said), class_="remarks") if said else Markup("")
+    said = words.remarks((probe.number, _why(probe)) for probe in result.probes)
+    return element("ul", *(element("li", f"* {text}") for text in said), class_="remarks") if said else Markup("")
 
 
 def classes(result: Result) -> Markup:
@@ -183,4 +186,4 @@ def _there(counted: list[dict[str, int]]) -> list[str]:
 
 
 def _mark(name: str) -> Markup:
-    return element("span", name.replace("_", " "), class_=f"mark {name}")
+    return element("span", _SAID.get(name, name), class_=f"mark {name}")

@@ -18,8 +18,9 @@ _LABEL = 12
 def summary(result: Result, folder: Path | None = None) -> str:
     """Without colour; the gate's quantile is starred."""
     plan = Plan.model_validate(result.plan)
+    probes = units.several(len(result.probes), "probe")
     lines = [
-        f"tidegate bench {plan.kind}: {_names(plan)}, {len(result.probes)} probes, {units.seconds(result.seconds)}",
+        f"tidegate bench {plan.kind}: {_names(plan)}, {probes}, {units.seconds(result.seconds)}",
         "",
     ]
     lines += [_goodput(plan, entry) for entry in result.goodputs]

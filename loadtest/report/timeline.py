@@ -31,7 +31,7 @@ def timeline(result: Result, found: Judged) -> dict[str, Any]:
         "width": width,
         "probes": probes,
         "outcomes": _outcomes(found, end, width),
-        "series": [_in_flight(found, end), *_series(result, begins)],
+        "series": [_in_flight(found, end), *_series(result, begins, end)],
     }
 
 
@@ -58,16 +58,18 @@ def _in_flight(found: Judged, end: float) -> dict[str, Any]:
     return {"name": "client_in_flight", "times": _rounded(times), "values": values.tolist()}
 
 
-def _series(result: Result, begins: Sequence[float]) -> list[dict[str, Any]]:
+def _series(result: Result, begins: Sequence[float], end: float) -> list[dict[str, Any]]:
     if not result.series.unix:
         return []
     unix = np.array(result.series.unix)
     walls = [probe.began_unix - begin for probe, begin in zip(result.probes, begins, strict=True) if probe.began_unix]
     times = unix - (min(walls) if walls else unix[0])
-    step = -(-len(times) // POINTS)
+    inside = (times >= 0) & (times <= end)
+    times = times[inside]
+    step = max(1, -(-len(times) // POINTS))
     made = []
     for name, samples in result.series.values.items():
-        values = np.array([np.nan if value is None else value for value in samples], dtype=np.float64)
+        values = np.array([np.nan if value is None else value for value in samples], dtype=np.float64)[inside]
         if np.isfinite(values).any():
             made.append({"name": name, "times": _rounded(times[::step]), "values": _peaks(values, step)})
     return made

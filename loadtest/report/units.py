@@ -48,6 +48,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def several(number: int, what: str) -> str:
+    """1 probe, 12 probes."""
+    return f"{count(number)} {what}{'s' * (number != 1)}"
+
+
 def digits(value: float) -> str:
     """Three significant digits, without an exponent."""
     if not math.isfinite(value):

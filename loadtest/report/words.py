@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,7 +42,7 @@ def goodput_words(entry: Goodput) -> str:
     """How the figure came to be, or why there is none."""
     if entry.withheld:
         return f"no verdict: {entry.withheld}"
-    probes = f"{entry.probes} probe{'s' * (entry.probes != 1)}"
+    probes = units.several(entry.probes, "probe")
     if entry.passed_rate == 0:
         below = "" if entry.failed_rate is None else f", not even {units.rate(entry.failed_rate)}"
         return f"no probe passed{below}; {probes}"
@@ -118,6 +119,25 @@ def _client(result: Result) -> Statement:
     facts = f"{most}, {late} late, {dropped} dropped"
     if not limited:
         return Statement("Client", "good", f"It kept up: {facts}.")
-    said = "; ".join(f"probe {probe.number}: {', '.join(probe.client.reasons)}" for probe in limited[:3])
-    more = f"; and {len(limited) - 3} probes more" if len(limited) > 3 else ""
-    return Statement("Client", "bad", f"It was the limit ({said}{more}); {facts}.")
+    said = "; ".join(remarks((probe.number, list(probe.client.reasons)) for probe in limited))
+    return Statement("Client", "bad", f"It was the limit in {said}; {facts}.")
+
+
+def remarks(said: Iterable[tuple[int, list[str]]]) -> list[str]:
+    """What is said of the probes by number; those of whom the same is said share a line."""
+    numbers: dict[str, list[int]] = {}
+    for number, texts in said:
+        for text in texts:
+            numbers.setdefault(text, []).append(number)
+    return [f"probe{'s' * (len(of) > 1)} {_ranges(of)}: {text.rstrip('.')}" for text, of in numbers.items()]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """1, 4 to 7."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)

@@ -35,7 +35,7 @@ function linearTicks(high, wanted) {
 }
 
 function logTicks(low, high) {
-  const decades = Math.log10(high / low), factors = decades > 3.2 ? [1] : decades > 1.6 ? [1, 3] : [1, 2, 5];
+  const decades = Math.log10(high / low), factors = decades > 3.2 ? [1] : decades > 2.2 ? [1, 3] : [1, 2, 5];
   const ticks = [];
   for (let ten = Math.floor(Math.log10(low)); ten <= Math.log10(high); ten++)
     for (const factor of factors) {

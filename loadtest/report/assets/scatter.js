@@ -138,11 +138,13 @@ function scatterBoxes(made, plot, inner, { x, y }) {
     const key = `${slo.ttft} ${slo.tpot}`;
     seen.set(key, { slo, names: [...((seen.get(key) || {}).names || []), slo.name] });
   });
-  let line = 0;
+  const lines = new Map();
   for (const { slo, names } of seen.values()) {
+    const line = lines.get(slo.tpot) || 0;
+    lines.set(slo.tpot, line + 1);
     const right = slo.ttft ? x(slo.ttft) : inner.right, top = slo.tpot ? y(slo.tpot) : inner.top;
     made.append(svg("rect", { class: "slo", x: inner.left, y: top, width: right - inner.left, height: inner.bottom - top, "data-ttft": slo.ttft || "", "data-tpot": slo.tpot || "" }));
     const said = `${[...new Set(names)].join(", ")}: ${[slo.ttft, slo.tpot].filter(Boolean).map(seconds).join(" / ")}`;
-    made.append(label(said, right - 8, top + 17 + 17 * line++, { class: "title halo", "text-anchor": "end" }));
+    made.append(label(said, right - 8, top + 17 + 17 * line, { class: "title halo", "text-anchor": "end" }));
   }
 }

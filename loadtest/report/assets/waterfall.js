@@ -46,7 +46,7 @@ function waterfallRow(made, data, row, top, inner, x) {
   made.append(label(many ? `${data.targets[row.target]}`.slice(0, 12) : `${digits(row.rate)} req/s`, inner.left - 12, top + 17, { class: "label", "text-anchor": "end" }));
   let from = 0;
   for (const [name] of steps) {
-    const until = row[name];
+    const until = name === "first" && row.first === null ? row.ended : row[name];
     if (until === null || until <= from) continue;
     made.append(svg("rect", { class: name, "data-step": name, x: x(from).toFixed(1), y: top + 5, width: Math.max(0.7, x(until) - x(from)).toFixed(1), height: 15, rx: 1 }));
     from = until;
