@@ -128,7 +128,7 @@ def _result(plan: Plan, world: World, parts: list[tuple[Offered, Rows]], seconds
     counted = {offered.number: blocks(found, offered, slos) for offered, found in parts}
     floor = Floor(0, ((16, 0.032), (512, 0.079), (2048, 0.212), (4096, 0.405)), 0.031, 9.1e-5, 0.019, {"chat": 0.004})
     entries = (
-        Reconciled("requests at the front", world.requests, world.requests, True),
+        Reconciled("requests at the front", float(world.requests), float(world.requests), True),
         Reconciled("TTFT p50 at the engine", 0.131, 0.118, True, "13 ms of network and queue"),
     )
     return Result(
