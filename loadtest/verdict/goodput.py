@@ -139,5 +139,7 @@ def _load_deviation(arrivals: Floats) -> float:
     arrivals varies as its blocks do (Poisson: their mean), the work of one as its length (taken as exponential).
     """
     count = float(arrivals.sum())
-    dispersion = float(arrivals.var(ddof=1) / arrivals.mean()) if len(arrivals) > 1 and count else 1.0
-    return math.sqrt((min(dispersion, _MAX_DISPERSION) + 1.0) / max(count, 1.0))
+    if not count:
+        return 0.0  # all were cut as the backlog grew: nothing is known of them
+    dispersion = float(arrivals.var(ddof=1) / arrivals.mean()) if len(arrivals) > 1 else 1.0
+    return math.sqrt((min(dispersion, _MAX_DISPERSION) + 1.0) / count)

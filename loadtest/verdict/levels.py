@@ -46,10 +46,13 @@ class Level:
 
 
 def levels(probes: Iterable[ProbeResult]) -> tuple[Level, ...]:
-    """By rising rate. Probes that the client could not carry, or that hold nothing, are left out."""
+    """By rising rate. Probes that the client could not carry, or that hold nothing, are left out.
+
+    One that the growth of its backlog ended fails its rate, even where all in its window still waited and was cut.
+    """
     by_rate: dict[float, list[ProbeResult]] = {}
     for probe in probes:
-        if not probe.client.reasons and counted(probe):
+        if not probe.client.reasons and (counted(probe) or probe.ended_early):
             by_rate.setdefault(probe.offered_rate, []).append(probe)
     return tuple(
         Level(rate, sum(probe.outcomes[_GOOD] for probe in found), sum(map(counted, found)), tuple(found))

@@ -182,6 +182,19 @@ def test_a_backlog_fails_a_rate_whatever_its_answers_were() -> None:
     assert goodput.passed_rate <= 10 < goodput.failed_rate <= goodput.passed_rate * 1.1
 
 
+def test_a_backlog_of_which_nothing_was_answered_in_time_fails_its_rate_too() -> None:
+    def serve(rate: float, number: int) -> ProbeResult:
+        return (
+            probe(rate, 1.0, number) if rate <= 10 else replace(probe(rate, 1.0, number, count=0), ended_early="grew")
+        )
+
+    probes = run(serve, 4.0)
+    blocks = {each.number: Blocks(*[np.full(8, each.outcomes["good"] / 8)] * 2) for each in probes}
+    goodput = estimate(probes, blocks, 0.99, 0)
+    assert goodput.passed_rate <= 10 < goodput.failed_rate <= goodput.passed_rate * 1.1
+    assert goodput.passed_rate * 0.9 <= goodput.rate.low <= goodput.rate.value <= goodput.rate.high <= 11
+
+
 def test_it_explains_what_it_does() -> None:
     search = Search(SearchPlan(), 4.0)
     assert search.explain() == "starting at 4 rps"
