@@ -5,8 +5,16 @@ from __future__ import annotations
 from loadtest.plan import Plan
 from loadtest.report import units
 from loadtest.report.markup import Child, Markup, element, joined
-from loadtest.report.words import Statement, figure, goodput_words, statements, target_name
-from loadtest.results import Goodput, Result
+from loadtest.report.words import (
+    Statement,
+    by_rate,
+    figure,
+    goodput_words,
+    statements,
+    target_name,
+    withheld_probes,
+)
+from loadtest.results import Goodput, Interval, ProbeResult, Result
 
 _SIGNS = {"good": "\N{CHECK MARK}", "bad": "\N{MULTIPLICATION X}", "warn": "!", "plain": "\N{MIDDLE DOT}"}
 
@@ -15,7 +23,7 @@ def verdict(result: Result) -> Markup:
     """A card per target, then the statements."""
     plan = Plan.model_validate(result.plan)
     targets = dict.fromkeys(entry.target for entry in result.goodputs)
-    cards = [_card(plan, result, target) for target in targets] or [_attained(plan, result)]
+    cards = [_card(plan, result, target) for target in targets] or _attained(plan, result)
     said = element("ul", *(_said(entry) for entry in statements(result)), class_="statements")
     return joined([element("div", *cards, class_="cards"), said])
 
@@ -54,14 +62,18 @@ def _other(entry: Goodput, main: Goodput) -> list[Child]:
     return [at, element("b", figure(entry)), element("span", f"{units.span(entry.rate)} req/s", class_="why")]
 
 
-def _attained(plan: Plan, result: Result) -> Markup:
-    """What stands first where no goodput was searched for: the attainment at the highest rate."""
-    if not result.probes:
-        return element("div", element("p", "No probe was run", class_="figure"), class_="card withheld")
-    probe = max(result.probes, key=lambda entry: entry.offered_rate)
-    withheld = "; ".join(probe.client.reasons)
+def _attained(plan: Plan, result: Result) -> list[Markup]:
+    """What stands first where no goodput was searched for: each target's attainment at its highest rate."""
+    highest = {probe.target: (probe, held) for probe, held, _ in by_rate(result)}
+    if not highest:
+        return [element("div", element("p", "No probe was run", class_="figure"), class_="card withheld")]
+    return [_attainment(plan, result, probe, held) for probe, held in highest.values()]
+
+
+def _attainment(plan: Plan, result: Result, probe: ProbeResult, held: Interval) -> Markup:
+    limited = [other for other in withheld_probes(result) if other.target == probe.target]
     about = f"Attainment of {target_name(plan, probe.target)} at {units.rate(probe.offered_rate)}"
-    number = "No verdict" if withheld else units.share(probe.attainment.value)
-    why = withheld or f"95 % interval {units.share_span(probe.attainment)}"
+    number = "No verdict" if limited else units.share(held.value)
+    why = limited[0].client.reasons[0] if limited else f"95 % interval {units.share_span(held)}"
     said = [element("p", about, class_="what"), element("p", number, class_="figure"), element("p", why, class_="why")]
-    return element("div", element("div", *said), class_="card withheld" if withheld else "card")
+    return element("div", element("div", *said), class_=f"card t{probe.target}{' withheld' * bool(limited)}")

@@ -10,6 +10,7 @@ from loadtest.report.markup import Child, Markup, element, joined, table
 from loadtest.report.words import target_name
 from loadtest.results import Interval, ProbeResult, Result, Spread
 
+_FEW = 6
 _SAID = {"slow_ttft": "slow TTFT", "slow_tpot": "slow TPOT", "slow_e2e": "slow e2e", "timeout": "time-out"}
 _OUTCOMES = ("good", "slow_ttft", "slow_tpot", "slow_e2e", "error", "timeout", "shed", "cut")
 
@@ -81,7 +82,10 @@ def _why(probe: ProbeResult) -> list[str]:
 def remarks(result: Result) -> Markup:
     """What the stars in the table of probes stand for."""
     said = words.remarks((probe.number, _why(probe)) for probe in result.probes)
-    return element("ul", *(element("li", f"* {text}") for text in said), class_="remarks") if said else Markup("")
+    lines = element("ul", *(element("li", f"* {text}") for text in said), class_="remarks")
+    if len(said) <= _FEW:
+        return lines if said else Markup("")
+    return element("details", element("summary", f"* What is to be said of {len(said)} probes"), lines)
 
 
 def classes(result: Result) -> Markup:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from loadtest.plan import Plan
 from loadtest.report import units
-from loadtest.report.words import figure, goodput_words, statements, target_name
-from loadtest.results import Goodput, ProbeResult, Result
+from loadtest.report.words import by_rate, figure, goodput_words, statements, target_name
+from loadtest.results import Goodput, Interval, ProbeResult, Result
 
 _SIGNS = {"good": "ok", "bad": "NO", "warn": "! ", "plain": "  "}
 _WIDTH = 110
@@ -25,7 +25,7 @@ def summary(result: Result, folder: Path | None = None) -> str:
     ]
     lines += [_goodput(plan, entry) for entry in result.goodputs]
     if not result.goodputs:
-        lines += [_probe(plan, probe) for probe in result.probes[-8:]]
+        lines += [_rate(plan, *entry) for entry in by_rate(result)]
     lines += [*_paired(plan, result), ""]
     for entry in statements(result):
         first = f"  {_SIGNS[entry.tone]} {entry.about:<{_LABEL}}"
@@ -49,11 +49,12 @@ def _goodput(plan: Plan, entry: Goodput) -> str:
     return f"  {star} {who}goodput at {units.quantile(entry.quantile):>5}  {value} {goodput_words(entry)}"
 
 
-def _probe(plan: Plan, probe: ProbeResult) -> str:
+def _rate(plan: Plan, probe: ProbeResult, held: Interval, count: int) -> str:
     who = f"{target_name(plan, probe.target):<14}" if len(plan.targets) > 1 else ""
-    held = f"{units.share(probe.attainment.value):>7} good ({units.share_span(probe.attainment)})"
-    times = f"TTFT p50 {units.seconds(probe.ttft.p50)}, p99 {units.seconds(probe.ttft.p99)}"
-    return f"    {who}{units.rate(probe.offered_rate):>12}  {held}  {times}"
+    rate = f"{units.rate(probe.offered_rate):>12}  {units.share(held.value):>7} good ({units.share_span(held)})"
+    if count > 1:
+        return f"    {who}{rate}  in {units.several(count, 'probe')}"
+    return f"    {who}{rate}  TTFT p50 {units.seconds(probe.ttft.p50)}, p99 {units.seconds(probe.ttft.p99)}"
 
 
 def _paired(plan: Plan, result: Result) -> list[str]:

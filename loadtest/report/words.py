@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from loadtest.plan import Plan
 from loadtest.report import units
-from loadtest.results import Floor, Goodput, ProbeResult, Result
+from loadtest.results import Check, Floor, Goodput, Interval, ProbeResult, Result
 from loadtest.slo import Slo
+from loadtest.verdict.attainment import wilson
+
+# Checks that hold of what a statement further down tells more of.
+_SAID_ANYWAY = ("verdict", "cross-check")
 
 Tone = Literal["good", "bad", "warn", "plain"]
 
@@ -27,10 +31,7 @@ def statements(result: Result) -> list[Statement]:
     """In the order in which they matter; the goodputs come before them and have a form of their own."""
     plan = Plan.model_validate(result.plan)
     return [
-        *(
-            Statement("Gate", "good" if check.holds else "bad", f"{check.name}: {check.message}")
-            for check in result.checks
-        ),
+        *(_asked(check) for check in result.checks if not (check.holds and check.name.startswith(_SAID_ANYWAY))),
         *(Statement("SLO", "plain", limits(slo)) for slo in dict.fromkeys(plan.slos())),
         *(_floor(plan, floor) for floor in result.floors),
         _crosscheck(result),
@@ -77,9 +78,26 @@ def at_quantile(result: Result, quantile: float) -> list[Goodput]:
     return [entry for entry in result.goodputs if abs(entry.quantile - quantile) < 1e-9]
 
 
+def by_rate(result: Result) -> list[tuple[ProbeResult, Interval, int]]:
+    """Probes of one target and one rate taken together: the first of them, their attainment, how many they are."""
+    found: dict[tuple[int, float], list[ProbeResult]] = {}
+    for probe in result.probes:
+        found.setdefault((probe.target, probe.offered_rate), []).append(probe)
+    return [(probes[0], _pooled(probes), len(probes)) for _, probes in sorted(found.items())]
+
+
+def _pooled(probes: Sequence[ProbeResult]) -> Interval:
+    counted = sum(sum(probe.outcomes.values()) - probe.outcomes.get("cut", 0) for probe in probes)
+    return wilson(sum(probe.outcomes.get("good", 0) for probe in probes), counted)
+
+
 def withheld_probes(result: Result) -> list[ProbeResult]:
     """Those at which the client was the limit."""
     return [probe for probe in result.probes if probe.client.reasons]
+
+
+def _asked(check: Check) -> Statement:
+    return Statement("Gate", "good" if check.holds else "bad", f"{check.name}: {check.message}")
 
 
 def _floor(plan: Plan, floor: Floor) -> Statement:
@@ -119,8 +137,13 @@ def _client(result: Result) -> Statement:
     facts = f"{most}, {late} late, {dropped} dropped"
     if not limited:
         return Statement("Client", "good", f"It kept up: {facts}.")
-    said = "; ".join(remarks((probe.number, list(probe.client.reasons)) for probe in limited))
-    return Statement("Client", "bad", f"It was the limit in {said}; {facts}.")
+    return Statement("Client", "bad", f"{limit_words(limited, len(result.probes))} ({facts}).")
+
+
+def limit_words(limited: Sequence[ProbeResult], of: int) -> str:
+    """Where the client was the limit, and its first reason: the others say the same with other figures."""
+    where = f"{units.several(of, 'probe')}" if of == len(limited) else f"{len(limited)} of {units.several(of, 'probe')}"
+    return f"It was the limit in {where}: {limited[0].client.reasons[0].rstrip('.')}"
 
 
 def remarks(said: Iterable[tuple[int, list[str]]]) -> list[str]:
@@ -129,7 +152,7 @@ def remarks(said: Iterable[tuple[int, list[str]]]) -> list[str]:
     for number, texts in said:
         for text in texts:
             numbers.setdefault(text, []).append(number)
-    return [f"probe{'s' * (len(of) > 1)} {_ranges(of)}: {text.rstrip('.')}" for text, of in numbers.items()]
+    return [f"probe{'s' * (len(of) > 1)} {_ranges(of)}: {text}" for text, of in numbers.items()]
 
 
 def _ranges(numbers: list[int]) -> str:
