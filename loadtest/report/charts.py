@@ -11,7 +11,8 @@ from loadtest.report.judged import judged
 from loadtest.report.scatter import scatter
 from loadtest.report.timeline import timeline
 from loadtest.report.waterfall import waterfall
-from loadtest.results import Floor, Goodput, ProbeResult, Result
+from loadtest.report.words import by_rate
+from loadtest.results import Floor, Goodput, Interval, ProbeResult, Result
 from loadtest.slo import Outcome
 
 
@@ -25,6 +26,7 @@ def charts(result: Result, rows: Rows) -> dict[str, Any]:
         "quantile": plan.gate.quantile,
         "quantiles": list(plan.search.quantiles),
         "probes": [_probe(probe) for probe in result.probes],
+        "curve": [_place(result, *entry) for entry in by_rate(result)],
         "goodputs": [_goodput(entry) for entry in result.goodputs],
         "scatter": scatter(found, plan.seed),
         "timeline": timeline(result, found),
@@ -34,15 +36,22 @@ def charts(result: Result, rows: Rows) -> dict[str, Any]:
 
 
 def _probe(probe: ProbeResult) -> dict[str, Any]:
+    return {"number": probe.number, "target": probe.target, "rate": probe.offered_rate}
+
+
+def _place(result: Result, first: ProbeResult, held: Interval, count: int) -> dict[str, Any]:
+    """A place on the curve: the probes of a target at a rate, as if they were one."""
+    own = [p for p in result.probes if (p.target, p.offered_rate) == (first.target, first.offered_rate)]
+    window = sum(probe.window_seconds for probe in own) or math.nan
     return {
-        "number": probe.number,
-        "target": probe.target,
-        "rate": probe.offered_rate,
-        "scheduled": _number(probe.scheduled_rate),
-        "good": _number(probe.good_rate),
-        "attainment": [_number(end) for end in (probe.attainment.value, probe.attainment.low, probe.attainment.high)],
-        "verdicts": probe.verdicts,
-        "early": probe.ended_early,
+        "target": first.target,
+        "rate": first.offered_rate,
+        "scheduled": _number(sum(probe.scheduled_rate * probe.window_seconds for probe in own) / window),
+        "good": _number(sum(probe.good_rate * probe.window_seconds for probe in own) / window),
+        "attainment": [_number(end) for end in (held.value, held.low, held.high)],
+        "probes": [probe.number for probe in own],
+        "verdicts": first.verdicts if count == 1 else {},
+        "early": first.ended_early,
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from loadtest.plan import Gate, Plan
 from loadtest.report import units
 from loadtest.report.baseline import compare
-from loadtest.report.words import at_quantile, limit_words, target_name, withheld_probes
+from loadtest.report.words import at_quantile, target_name, withheld_probes
 from loadtest.results import Check, Goodput, ProbeResult, Result
 
 HELD, FAILED, NO_VERDICT = 0, 1, 3
@@ -40,7 +40,8 @@ def _verdict(result: Result, gate: Gate) -> Iterator[Check]:
         yield Check(name, not entry.withheld, entry.withheld or f"there is one at q {entry.quantile:g}")
     if not result.goodputs:
         limited = withheld_probes(result)
-        said = limit_words(limited, len(result.probes)) if limited else "the client kept up in every probe"
+        said = f"the client was the limit in {len(limited)} of {units.several(len(result.probes), 'probe')}"
+        said = said if limited else "the client kept up in every probe"
         said = said if result.probes else "no probe was run"
         yield Check("verdict", bool(result.probes) and not limited, said)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from loadtest.plan import Plan
@@ -24,6 +25,7 @@ def summary(result: Result, folder: Path | None = None) -> str:
         "",
     ]
     lines += [_goodput(plan, entry) for entry in result.goodputs]
+    lines += _withheld(result.goodputs)
     if not result.goodputs:
         lines += [_rate(plan, *entry) for entry in by_rate(result)]
     lines += [*_paired(plan, result), ""]
@@ -43,10 +45,20 @@ def _goodput(plan: Plan, entry: Goodput) -> str:
     who = f"{target_name(plan, entry.target):<14}" if len(plan.targets) > 1 else ""
     star = "*" if abs(entry.quantile - plan.gate.quantile) < 1e-9 else " "
     if entry.withheld:
-        return f"  {star} {who}goodput at {units.quantile(entry.quantile):>5}  no verdict: {entry.withheld}"
+        return f"  {star} {who}goodput at {units.quantile(entry.quantile):>5}  no verdict"
     interval = f"({units.span(entry.rate)})"
     value = f"{figure(entry):>7} req/s  {interval:<16}"
     return f"  {star} {who}goodput at {units.quantile(entry.quantile):>5}  {value} {goodput_words(entry)}"
+
+
+def _withheld(goodputs: Sequence[Goodput]) -> list[str]:
+    """Why, once: quantiles of one search mostly share the reason."""
+    reasons = dict.fromkeys(entry.withheld for entry in goodputs if entry.withheld)
+    return [
+        line
+        for reason in reasons
+        for line in textwrap.wrap(reason, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    ]
 
 
 def _rate(plan: Plan, probe: ProbeResult, held: Interval, count: int) -> str:

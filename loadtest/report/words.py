@@ -142,8 +142,8 @@ def _client(result: Result) -> Statement:
 
 def limit_words(limited: Sequence[ProbeResult], of: int) -> str:
     """Where the client was the limit, and its first reason: the others say the same with other figures."""
-    where = f"{units.several(of, 'probe')}" if of == len(limited) else f"{len(limited)} of {units.several(of, 'probe')}"
-    return f"It was the limit in {where}: {limited[0].client.reasons[0].rstrip('.')}"
+    where = "all probes" if of == len(limited) else f"{len(limited)} of {units.several(of, 'probe')}"
+    return f"The client was the limit in {where}: {limited[0].client.reasons[0].rstrip('.')}"
 
 
 def remarks(said: Iterable[tuple[int, list[str]]]) -> list[str]:

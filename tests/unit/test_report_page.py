@@ -140,7 +140,7 @@ def test_the_console_summary_is_short_and_holds_the_verdict(shape: object) -> No
 
 def test_the_console_says_what_the_client_could_not_do_once_for_all_probes() -> None:
     said = text.summary(withheld()[0])
-    assert said.count("It was the limit in 10 probes: send lag p99 was 31 ms") == 1
+    assert said.count("The client was the limit in all probes: send lag p99 was 31 ms") == 1
     assert "No probe was run." in text.summary(nothing()[0])
 
 

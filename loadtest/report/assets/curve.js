@@ -1,7 +1,7 @@
 // Good requests per second and attainment against the offered rate, each with its Wilson band, and the goodput found.
 
 function curve(host, data) {
-  const probes = data.probes.filter((probe) => probe.attainment[0] !== null).sort((a, b) => a.target - b.target || a.rate - b.rate);
+  const probes = data.curve.filter((place) => place.attainment[0] !== null);
   if (!probes.length) return empty(host, "No probe has judged requests.");
   const { made, width, height } = canvas(host, 520, "Good requests per second and attainment against the offered rate");
   const right = data.targets.length > 1 ? 120 : 84;
@@ -52,40 +52,26 @@ function curveAxes(made, data, inner, { x, good, held, highest, most, width }) {
 function curveOf(data, own, target, inner, { x, good, held }) {
   const group = svg("g", { class: `t${target}`, "data-target": target });
   group.append(...goodputMarks(data, target, inner, { x, held }));
-  const line = byRate(own);
-  const path = (value, y) => line.map((point, at) => `${at ? "L" : "M"}${x(point.rate).toFixed(1)} ${y(value(point)).toFixed(1)}`).join("");
+  // Two targets at one rate stand side by side.
+  const across = (point) => x(point.rate) + (data.targets.length > 1 ? target * 5 - 2.5 : 0);
+  const path = (value, y) => own.map((point, at) => `${at ? "L" : "M"}${across(point).toFixed(1)} ${y(value(point)).toFixed(1)}`).join("");
   const band = (factor, y) => {
-    const up = line.map((point) => [x(point.rate), y(point.high * factor(point))]);
-    const down = line.map((point) => [x(point.rate), y(point.low * factor(point))]).reverse();
+    const up = own.map((point) => [across(point), y(point.attainment[2] * factor(point))]);
+    const down = own.map((point) => [across(point), y(point.attainment[1] * factor(point))]).reverse();
     return `M${[...up, ...down].map((pair) => pair.map((value) => value.toFixed(1)).join(" ")).join("L")}Z`;
   };
   group.append(svg("path", { class: "band", d: band((point) => point.scheduled, good) }), svg("path", { class: "curve", d: path((point) => point.good, good) }));
-  group.append(svg("path", { class: "band", d: band(() => 1, held) }), svg("path", { class: "curve", d: path((point) => point.value, held) }));
+  group.append(svg("path", { class: "band", d: band(() => 1, held) }), svg("path", { class: "curve", d: path((point) => point.attainment[0], held) }));
   for (const probe of own) {
-    const [value, low, high] = probe.attainment, at = x(probe.rate);
+    const [value, low, high] = probe.attainment, at = across(probe);
     group.append(svg("path", { class: "whisker", d: `M${at.toFixed(1)} ${held(low).toFixed(1)}V${held(high).toFixed(1)}` }));
     group.append(svg("circle", { class: "point", cx: at, cy: held(value), r: 4.5 }), svg("circle", { class: "point", cx: at, cy: good(probe.good), r: 4.5 }));
   }
   if (data.targets.length > 1) {
-    const last = line[line.length - 1], apart = target ? 12 : -6;
+    const last = own[own.length - 1], apart = target ? 12 : -6;
     group.append(label(data.targets[target] || `target ${target}`, Math.min(x(last.rate) + 9, inner.right + 4), good(last.good) + 4 + apart, { class: "name halo" }));
   }
   return group;
-}
-
-// Several probes of one rate are one place on the line; the band takes the widest of them.
-function byRate(own) {
-  const found = new Map();
-  for (const probe of own) found.set(probe.rate, [...(found.get(probe.rate) || []), probe]);
-  const mean = (list, value) => list.reduce((sum, entry) => sum + value(entry), 0) / list.length;
-  return [...found].map(([rate, list]) => ({
-    rate,
-    good: mean(list, (probe) => probe.good),
-    scheduled: mean(list, (probe) => probe.scheduled),
-    value: mean(list, (probe) => probe.attainment[0]),
-    low: Math.min(...list.map((probe) => probe.attainment[1])),
-    high: Math.max(...list.map((probe) => probe.attainment[2])),
-  }));
 }
 
 function goodputMarks(data, target, inner, { x, held }) {
@@ -115,7 +101,7 @@ function curveLines(probe) {
     ["95 % interval", `${share(low)} to ${share(high)}`],
     ["good", `${digits(probe.good)} req/s`],
     ["scheduled", `${digits(probe.scheduled)} req/s`],
-    ["probe", String(probe.number)],
+    [probe.probes.length > 1 ? "probes" : "probe", probe.probes.join(", ")],
   ];
   for (const [quantile, verdict] of Object.entries(probe.verdicts)) lines.push([`q ${quantile}`, verdict]);
   return lines.concat(probe.early ? [["ended early", probe.early]] : []);

@@ -6,11 +6,12 @@ const seriesNames = {
   running: "running at the engines",
   waiting: "waiting at the engines",
   kv_usage: "KV cache in use",
+  kv_usage_max: "KV cache in use, the fullest engine",
   front_in_flight: "in flight at the front",
 };
 
 function timeline(host, data) {
-  const time = data.timeline, order = ["replicas", "waiting", "running", "kv_usage"];
+  const time = data.timeline, order = ["replicas", "waiting", "running", "kv_usage", "kv_usage_max"];
   if (!time.probes.length) return empty(host, "No probe was run.");
   const place = (name) => (order.includes(name) ? order.indexOf(name) : 9);
   const series = [...time.series].sort((a, b) => place(a.name) - place(b.name));
@@ -80,7 +81,7 @@ function timelineStrip(made, data, counts, box) {
 }
 
 function timelineSeries(made, one, box) {
-  const shares = one.name === "kv_usage", there = one.values.filter((value) => value !== null);
+  const shares = one.name.startsWith("kv_usage"), there = one.values.filter((value) => value !== null);
   const most = shares ? 1 : Math.max(1, ...there), y = scale([0, most * 1.05], [box.bottom, box.top]);
   const stepped = one.name === "replicas", said = (value) => (shares ? share(value) : digits(value));
   made.append(label(seriesNames[one.name] || one.name, box.left, box.top - 6, { class: "title halo" }));
@@ -118,7 +119,7 @@ function timelineLines(data, series, bin, at) {
   });
   for (const one of series) {
     const value = one.values[closest(one.times, at)];
-    if (value !== null && value !== undefined) lines.push([seriesNames[one.name] || one.name, one.name === "kv_usage" ? share(value) : digits(value)]);
+    if (value !== null && value !== undefined) lines.push([seriesNames[one.name] || one.name, one.name.startsWith("kv_usage") ? share(value) : digits(value)]);
   }
   const probe = time.probes.find((entry) => at >= entry.at && at < entry.until);
   return probe ? [["probe", String(probe.number)], ...lines] : lines;

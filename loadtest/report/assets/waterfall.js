@@ -18,7 +18,7 @@ function waterfall(host, data) {
   const x = scale([0, most * 1.02], [inner.left, inner.right]);
   const grounds = rows.map((row, at) => svg("rect", { class: "row", x: 0, y: top + at * line, width, height: line }));
   made.append(...grounds);
-  made.append(label("request", 24, top - 12, { class: "tick" }), label("beyond its limit", inner.right + 12, top - 12, { class: "tick" }));
+  made.append(label("request", 24, top - 12, { class: "tick" }), label("of its limit", inner.right + 12, top - 12, { class: "tick" }));
   for (const value of linearTicks(most * 1.02, 7)) {
     made.append(svg("path", { class: "grid", d: `M${x(value).toFixed(1)} ${top}V${inner.bottom}` }));
     made.append(label(seconds(value), x(value), inner.bottom + 18, { class: "tick", "text-anchor": "middle" }));
