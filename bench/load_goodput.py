@@ -89,7 +89,7 @@ def _knee(paired: Found) -> float:
 
 def _goodputs(paired: Found) -> str:
     rows = [
-        [name, *(_rate(paired.goodput(quantile, target)) for quantile in _QUANTILES)]
+        [name, *(load_run.rate(paired.goodput(quantile, target)) for quantile in _QUANTILES)]
         for target, name in enumerate((PLAIN, BOTH))
     ]
     return report.table(["goodput, requests/s [95 %]", *(f"q = {quantile:.2f}" for quantile in _QUANTILES)], rows)
@@ -100,10 +100,10 @@ def _ratios(paired: Found) -> str:
     if found is None:
         return "Nothing was paired: one of the two has no goodput."
     rows = [
-        ["TTFT p50", _interval(found["ttft_p50_ratio"]) + " x"],
-        ["TTFT p99", _interval(found["ttft_p99_ratio"]) + " x"],
-        ["TPOT p50", _interval(found["tpot_p50_ratio"]) + " x"],
-        ["attainment", _interval(found["attainment_difference"], sign="+")],
+        ["TTFT p50", load_run.interval(found["ttft_p50_ratio"]) + " x"],
+        ["TTFT p99", load_run.interval(found["ttft_p99_ratio"]) + " x"],
+        ["TPOT p50", load_run.interval(found["tpot_p50_ratio"]) + " x"],
+        ["attainment", load_run.interval(found["attainment_difference"], sign="+")],
     ]
     head = f"front + cell against plain vLLM, {found['pairs']} paired blocks at {found['rate']:.3g} requests/s"
     return report.table([head, "[95 %]"], rows)
@@ -118,7 +118,7 @@ def _overload_row(probe: Tree, knee: float) -> list[str]:
     return [
         f"{probe['offered_rate']:.3g}",
         f"{probe['offered_rate'] / knee:.2f} x",
-        f"{attainment['value']:.1%} [{attainment['low']:.1%}, {attainment['high']:.1%}]",
+        "-" if attainment["value"] is None else "{value:.1%} [{low:.1%}, {high:.1%}]".format(**attainment),
         f"{probe['good_rate']:.3g}",
         f"{_ms(probe['ttft']['p50'])} / {_ms(probe['ttft']['p99'])}",
         _ms(probe["tpot"]["p99"]),
@@ -131,14 +131,12 @@ def _bars(paired: Found, curve: Found) -> list[Bar]:
     plain, front = (paired.goodput(_PRIMARY, target)["rate"]["value"] for target in (0, 1))
     blocks = paired.probes[-2 * found.get("pairs", 0) :]
     tails = [report.ratio(probe["ttft"]["p95"], probe["ttft"]["p50"]) for probe in blocks if probe["target"] == 1]
-    checks = [entry for run in (paired, curve) for entry in run.result["crosscheck"]["entries"]]
-    differing = float(sum(not entry["holds"] for entry in checks)) if checks else None
     return [
         Bar("goodput at 0.95: front + cell / plain vLLM", report.ratio(front, plain), 0.95, at_least=True),
         Bar("TTFT p50, paired: front + cell / plain vLLM", _value(found, "ttft_p50_ratio"), 1.05),
         Bar("TTFT p99, paired: front + cell / plain vLLM", _value(found, "ttft_p99_ratio"), 1.10),
         Bar("TTFT p95 / p50 of front + cell at 80 % of the knee", _median(tails), 2.0),
-        Bar("figures of front and engines unlike the client's", differing, 0, "figures"),
+        Bar("figures of front and engines unlike the client's", load_run.differing(paired, curve), 0, "figures"),
     ]
 
 
@@ -149,14 +147,6 @@ def _value(tree: Tree, name: str) -> float | None:
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
-
-
-def _rate(goodput: Tree) -> str:
-    return str(goodput["withheld"]).partition(". ")[0] or _interval(goodput["rate"])
-
-
-def _interval(found: Tree, sign: str = "") -> str:
-    return " ".join((f"{found['value']:{sign}.3g}", f"[{found['low']:{sign}.3g}, {found['high']:{sign}.3g}]"))
 
 
 def _ms(seconds: float | None) -> str:

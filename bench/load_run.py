@@ -58,6 +58,23 @@ class Found:
         raise BenchError(f"the result has no goodput of target {target} at {quantile:g}")
 
 
+def interval(found: Tree, sign: str = "") -> str:
+    """A figure with its interval, three digits each; null is what no number of JSON can say."""
+    value, low, high = ("-" if found[name] is None else f"{found[name]:{sign}.3g}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def rate(goodput: Tree) -> str:
+    """The goodput with its interval, or the first sentence of why there is none."""
+    return str(goodput["withheld"]).partition(". ")[0] or interval(goodput["rate"])
+
+
+def differing(*runs: Found) -> float | None:
+    """How many figures of the servers are not the client's; None where none could be compared."""
+    checks = [entry for found in runs for entry in found.result["crosscheck"]["entries"]]
+    return float(sum(not entry["holds"] for entry in checks)) if checks else None
+
+
 def run(load: Load) -> Found:
     """Progress goes to stderr as it comes. Raises `BenchError` when there is no result."""
     out = RUN_FOLDER.absolute() / f"load-{load.name.replace(' ', '-')}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import knee_truth, load_run, report
 from bench.knee_model import Profile
-from bench.load_run import CLIENT_CORE, Load
+from bench.load_run import CLIENT_CORE, Found, Load, Tree
 from bench.loads import run_pinned
 from bench.report import Bar
 from loadtest.plan import Arrivals, Lengths, TrafficClass, Workload
@@ -51,42 +51,41 @@ def knee(length: Length) -> tuple[str, list[Bar]]:
     with load_run.knee_engine(_KNEE) as (_, url):
         options = [*_options(_KNEE_TRAFFIC, length.probe_seconds), "--engine-url", url.removesuffix("/v1")]
         found = load_run.run(Load("knee", "goodput", url, options))
-    goodput, probes = found.goodput(QUANTILE), len(found.probes)
+    probes = len(found.probes)
     true = _true_goodput(length.probe_seconds, _OTHER_SEEDS)
     # The conductor gives the first probe of seed 0 the seed 0, and each later one the next.
     same = _true_goodput(length.probe_seconds, tuple(range(probes)))
-    value = None if goodput["withheld"] else float(goodput["rate"]["value"])
-    lags = [probe["client"]["send_lag_p99_seconds"] for probe in found.probes if not probe["client"]["reasons"]]
-    lag_ms = max(lags) * 1000 if lags else None
-    shown = goodput["withheld"].partition(". ")[0] or "{value:.1f} [{low:.1f}, {high:.1f}]".format(**goodput["rate"])
     rows = [
         ["true, over 12 other schedules", f"{true:.1f}"],
         ["true, over the schedules of the run", f"{same:.1f}"],
-        [f"found in {probes} probes", shown],
-        ["probes withheld since the client was the limit", str(probes - len(lags))],
+        [f"found in {probes} probes [95 %]", load_run.rate(found.goodput(QUANTILE))],
+        ["probes not counted, since the client was the limit", str(probes - len(_trusted(found)))],
     ]
-    error = None if value is None else abs(value / true - 1)
-    checks = found.result["crosscheck"]["entries"]
-    differing = float(sum(not entry["holds"] for entry in checks)) if checks else None
-    return report.table(["known knee: goodput at 0.95", "requests/s"], rows), [
-        Bar("known knee: goodput found, off the true one by", error, 0.10),
-        Bar("known knee: probes", float(probes), 15, "probes"),
+    return report.table(["known knee: goodput at 0.95", "requests/s"], rows), _knee_bars(found, true)
+
+
+def _knee_bars(found: Found, true: float) -> list[Bar]:
+    goodput = found.goodput(QUANTILE)
+    value = None if goodput["withheld"] else goodput["rate"]["value"]
+    lags = [client["send_lag_p99_seconds"] for client in _trusted(found)]
+    lag_ms = max(lag * 1000 for lag in lags if lag is not None) if any(lags) else None
+    return [
+        Bar("known knee: goodput found, off the true one by", None if value is None else abs(value / true - 1), 0.10),
+        Bar("known knee: probes", float(len(found.probes)), 15, "probes"),
         Bar("known knee: send lag p99, worst probe of the verdict", lag_ms, 5, "ms"),
-        Bar("known knee: figures of the engine unlike the client's", differing, 0, "figures"),
+        Bar("known knee: figures of the engine unlike the client's", load_run.differing(found), 0, "figures"),
     ]
+
+
+def _trusted(found: Found) -> list[Tree]:
+    return [probe["client"] for probe in found.probes if not probe["client"]["reasons"]]
 
 
 def stall(length: Length) -> tuple[str, list[Bar]]:
     """Open loop, closed loop and arithmetic over an engine that stands still for 2 s in every 10."""
     seconds = length.stalls * _STALL.stall_every_seconds
-    more = (
-        "--rates",
-        f"{_STALL_RATE:g}",
-        "--set",
-        "arrivals.kind=constant",
-        "--set",
-        f"warmup_seconds={_WARMUP_SECONDS}",
-    )
+    more = ["--rates", f"{_STALL_RATE:g}", "--set", "arrivals.kind=constant"]
+    more += ["--set", f"warmup_seconds={_WARMUP_SECONDS}"]
     options = [*_options(_STALL_TRAFFIC, _WARMUP_SECONDS + seconds), *more]
     with load_run.knee_engine(_STALL) as (_, url):
         probe = load_run.run(Load("stall", "curve", url, options)).probes[0]
