@@ -9,12 +9,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-
-import gevent
 
 from loadtest.client.faults import ClientError
 from loadtest.kinds import Found, follow
@@ -26,12 +22,8 @@ from loadtest.report.files import write_all
 from loadtest.report.gate import checks, exit_status
 from loadtest.report.json_file import dumps
 from loadtest.report.text import summary
-from loadtest.results import CrossCheck, Result
-from loadtest.server.crosscheck import Expect, reconcile
-from loadtest.server.exposition import Snapshots
-from loadtest.server.preflight import describe
-from loadtest.server.sampler import INTERVAL_SECONDS, Sampler
-from loadtest.server.scrape import Servers
+from loadtest.results import Result
+from loadtest.server.watch import Watch
 from loadtest.verdict.cost import cost, with_gpus
 from loadtest.workers import ProbeBroken, Workers
 from serving.cli.progress import Progress
@@ -51,7 +43,7 @@ def conduct(plan: Plan, workers: Workers, live: Live) -> int:
         live.publish(Snapshot("done", said=str(error)))
         progress.say(f"error: {error}")
         return WRONG_ARGUMENT
-    watch = _Watch(plan)
+    watch = Watch(plan)
     prober = Prober(plan, workers, prepared, live, progress)
     found, broken = Found(), ""
     with watch:
@@ -77,7 +69,7 @@ def _told(plan: Plan, result: Result, prober: Prober, progress: Progress) -> int
     return exit_status(result)
 
 
-def _result(plan: Plan, prepared: Prepared, prober: Prober, watch: _Watch, found: Found) -> Result:
+def _result(plan: Plan, prepared: Prepared, prober: Prober, watch: Watch, found: Found) -> Result:
     series = watch.sampler.series()
     replicas = [value for value in series.values.get("replicas", ()) if value]
     gpus = plan.gpus_per_replica * (sum(replicas) / len(replicas) if replicas else 0.0)
@@ -89,60 +81,13 @@ def _result(plan: Plan, prepared: Prepared, prober: Prober, watch: _Watch, found
         floors=prepared.floors,
         probes=tuple(prober.results),
         goodputs=tuple(with_gpus(goodput, gpus) if goodput.target == 0 else goodput for goodput in found.goodputs),
-        crosscheck=watch.reconciled(prober),
+        crosscheck=watch.reconciled(prober.rows),
         series=series,
         cost=cost(series, prober.results, plan.gpus_per_replica),
         paired=found.paired,
         checks=(),
         notes=found.notes,
     )
-
-
-class _Watch:
-    """What the servers say of themselves from the first probe to the last."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._servers = [Servers(target) for target in plan.targets]
-        self.sampler = Sampler(self._servers[0], time.time)
-        self._before: Sequence[Snapshots] = ()
-        self._greenlet: Any = None
-
-    def __enter__(self) -> _Watch:
-        self._before = [servers.settled() for servers in self._servers]
-        self._greenlet = gevent.spawn(self._sample)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._greenlet.kill()
-
-    def reconciled(self, prober: Prober) -> CrossCheck:
-        """Every target's own figures against the client's."""
-        rows, expect = prober.rows, Expect.of(self._plan)
-        engines = [set(before.engines) for before in self._before]
-        shared = len(engines) == 2 and bool(engines[0] & engines[1])
-        found = [
-            reconcile(before, servers.settled(), rows[rows["target"] == target], expect, rows if shared else None)
-            for target, (servers, before) in enumerate(zip(self._servers, self._before, strict=True))
-        ]
-        return CrossCheck(
-            checked=any(check.checked for check in found),
-            entries=tuple(entry for check in found for entry in check.entries),
-            note="; ".join(check.note for check in found if check.note),
-        )
-
-    def described(self) -> dict[str, str]:
-        """What the servers are, for the report."""
-        return {
-            f"{target.name} {name}": text
-            for target, servers in zip(self._plan.targets, self._servers, strict=True)
-            for name, text in describe(servers, time.time()).items()
-        }
-
-    def _sample(self) -> None:
-        while True:
-            self.sampler.sample()
-            gevent.sleep(INTERVAL_SECONDS)
 
 
 def _machine() -> dict[str, str]:

@@ -37,6 +37,7 @@ Conduct: TypeAlias = Callable[[Plan, Workers, Live], int]
 
 PLAN_VARIABLE = "TIDEGATE_BENCH_PLAN"
 WRONG_PLAN = 2
+_REPORT_SECONDS = 60.0
 UNFINISHED = 3
 """Until the conductor says otherwise: a run that was interrupted has no verdict."""
 
@@ -110,6 +111,7 @@ def _become_conductor(environment: Environment, runner: Runner, plan: Plan, cond
     web.install(environment, live)
     conductor = _Conductor(environment, lambda: conduct(plan, workers, live))
     environment.events.test_start.add_listener(conductor.start)
+    environment.events.quitting.add_listener(conductor.finish)
 
 
 class _Conductor:
@@ -124,6 +126,12 @@ class _Conductor:
             self._greenlet.kill()
         self._environment.process_exit_code = UNFINISHED
         self._greenlet = gevent.spawn(self._run)
+
+    def finish(self, **_: Any) -> None:
+        """Ctrl-C, SIGTERM: what was measured until now is judged and written before locust ends."""
+        if self._greenlet is not None and not self._greenlet.dead:
+            self._environment.runner.stop()
+            self._greenlet.join(_REPORT_SECONDS)
 
     def _run(self) -> None:
         try:
