@@ -23,7 +23,9 @@ No pinning: engines, front and load test share all cores.
 """
 _QUANTILES = (0.90, 0.95, 0.99)
 _PRIMARY = 0.95
-_SHARES = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+_SHARES = (0.5, 0.8, 1.0, 1.25, 1.5, 2.0)
+_SEARCH = ("--set", "search.max_probes=9", "--set", "search.max_probe_seconds=40")
+_PAIRED_PROBES = 12
 _CURVE_HEADERS = (
     *("offered req/s", "of the knee", "attainment [95 %]", "good req/s"),
     *("TTFT p50 / p99 ms", "TPOT p99 ms", "sheds", "errors", "time-outs"),
@@ -67,6 +69,7 @@ def _paired(plain: Side, front: Side, length: Length) -> Found:
         *("--against", f"http://127.0.0.1:{front.port}/v1", "--against-api-key", KEY),
         *("--engine-url", f"http://127.0.0.1:{plain.port}", "--seconds", f"{length.probe_seconds:g}"),
         *("--set", f"targets.1.front_admin_url={_admin_url(front)}"),
+        *_SEARCH,
     ]
     return load_run.run(Load("ab", "ab", f"http://127.0.0.1:{plain.port}/v1", options, core=None))
 
@@ -76,6 +79,7 @@ def _curve(front: Side, knee: float, length: Length) -> Found:
     options = [
         *("--api-key", KEY, "--admin-url", _admin_url(front)),
         *("--rates", rates, "--seconds", f"{length.probe_seconds:g}"),
+        *_SEARCH,
     ]
     return load_run.run(Load("curve", "curve", f"http://127.0.0.1:{front.port}/v1", options, core=None))
 
@@ -105,7 +109,7 @@ def _ratios(paired: Found) -> str:
         ["TPOT p50", load_run.interval(found["tpot_p50_ratio"]) + " x"],
         ["attainment", load_run.interval(found["attainment_difference"], sign="+")],
     ]
-    head = f"front + cell against plain vLLM, {found['pairs']} paired blocks at {found['rate']:.3g} requests/s"
+    head = f"front + cell against plain vLLM, {found['pairs']} paired requests at {found['rate']:.3g} requests/s"
     return report.table([head, "[95 %]"], rows)
 
 
@@ -129,7 +133,7 @@ def _overload_row(probe: Tree, knee: float) -> list[str]:
 def _bars(paired: Found, curve: Found) -> list[Bar]:
     found = paired.result["paired"] or {}
     plain, front = (paired.goodput(_PRIMARY, target)["rate"]["value"] for target in (0, 1))
-    blocks = paired.probes[-2 * found.get("pairs", 0) :]
+    blocks = paired.probes[-_PAIRED_PROBES:] if found else []
     tails = [report.ratio(probe["ttft"]["p95"], probe["ttft"]["p50"]) for probe in blocks if probe["target"] == 1]
     return [
         Bar("goodput at 0.95: front + cell / plain vLLM", report.ratio(front, plain), 0.95, at_least=True),

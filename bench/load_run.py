@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.knee_engine import flags
@@ -21,7 +20,6 @@ from bench.sides import TIDEGATE
 Tree = Mapping[str, Any]
 
 ENGINE_CORE, CLIENT_CORE = 0, 1
-_NICENESS = -10
 _LIMIT_SECONDS = 1800.0
 
 
@@ -88,10 +86,7 @@ def run(load: Load) -> Found:
 
 
 def _output(command: Sequence[str], name: str) -> tuple[int, str]:
-    """In a session of its own, before others: Linux may share the cores by session, whatever a process asks for."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        with contextlib.suppress(OSError):
-            Path(f"/proc/{process.pid}/autogroup").write_text(str(_NICENESS))
         try:
             output, _ = process.communicate(timeout=_LIMIT_SECONDS)
         except subprocess.TimeoutExpired:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,42 @@ def test_a_server_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "connect" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """A run that goes on; what it says is in `said`."""
+    command = [sys.executable, "-m", "serving.cli", "bench", *arguments, "--out", str(folder), *SHORT]
+    with (folder / "said").open("wb") as said:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+
+
+def served(origin: str) -> float:
+    """Answers that the engine has counted."""
+    metrics = get(f"{origin}/metrics")
+    lines = metrics.body.decode().splitlines() if metrics else []
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:request_success_total"))
+
+
+def test_a_server_that_dies_mid_run_costs_errors_and_the_reports_come_all_the_same(tmp_path: Path) -> None:
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", "bench.knee_engine", "--port", str(port), *flags(QUICK)]) as engine:
+        origin = f"http://127.0.0.1:{port}"
+        eventually(lambda: get(f"{origin}/v1/models"))
+        with started(tmp_path, "curve", *at(origin), "--rates", "20") as run:
+            eventually(lambda: served(origin) > 40, within=60)
+            engine.kill()
+            assert run.wait(100) in (0, 3)
+
+    outcomes = result_in(tmp_path)["probes"][0]["outcomes"]
+    assert outcomes["good"] > 0
+    assert outcomes["error"] > 0
+
+
+def test_a_run_that_is_stopped_writes_what_it_measured(engine: str, tmp_path: Path) -> None:
+    with started(tmp_path, "curve", *at(engine), "--rates", "20,20,20,20,20,20") as run:
+        eventually(lambda: b"probe 1," in (tmp_path / "said").read_bytes(), within=60)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(100) == 3
+
+    assert 1 <= len(result_in(tmp_path)["probes"]) < 6
+    assert result_in(tmp_path)["broken"]
