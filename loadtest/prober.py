@@ -26,11 +26,15 @@ from loadtest.verdict.paired import paired
 from loadtest.verdict.probe_result import Offered, count_outcomes, good_of, judge, spread
 from loadtest.verdict.search import Search
 from loadtest.workers import Live as SoFar
-from loadtest.workers import Run, Workers
+from loadtest.workers import ProbeBroken, Run, Workers
 from serving.cli.progress import Progress
 
 _DECIDED_SECONDS = 5.0
 _AFTER_TRACE_SECONDS = 1.0
+
+
+class ServerGone(ProbeBroken):
+    """Not one request of a probe got as far as an answer's status: there is nothing left to measure."""
 
 
 class Prober:
@@ -75,6 +79,7 @@ class Prober:
         self.results.append(result)
         self._bracket, self._searching = "", False
         self._say(result)
+        _check_reached(result, run.rows)
         return result
 
     def estimate(self, target: int, quantile: float) -> Goodput:
@@ -175,3 +180,9 @@ class Prober:
             f"[{attainment.low:.1%}, {attainment.high:.1%}], TTFT p90 {result.ttft.p90 * 1e3:.0f} ms, "
             f"TPOT p90 {result.tpot.p90 * 1e3:.1f} ms, {verdicts}{early}{withheld}"
         )
+
+
+def _check_reached(result: ProbeResult, found: Rows) -> None:
+    tried = found[found["fault"] != Fault.CUT]
+    if len(tried) and not np.any(tried["status"]) and not np.any(tried["fault"] == Fault.TIMEOUT):
+        raise ServerGone(f"probe {result.number + 1}: no request reached the server ({tried[-1]['detail'].decode()})")

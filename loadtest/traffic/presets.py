@@ -66,11 +66,13 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
     }
 )
 
+_RARE = 3.1
+
 
 def fitted(workload: Workload, max_context_tokens: int) -> Workload:
     """The workload for a model of this context: a class that is too long has all its lengths scaled by one factor.
 
-    The factor makes a session of mean turns fit, its first turn as long as can be, so that cutting is rare.
+    The factor makes a session of mean turns fit, its first turn all but the longest, so that cutting is rare.
     """
     limit = min(max_context_tokens, workload.max_context_tokens or max_context_tokens)
     return workload.model_copy(
@@ -83,7 +85,12 @@ def fitted(workload: Workload, max_context_tokens: int) -> Workload:
 
 def _longest(entry: TrafficClass) -> float:
     later = (mean_turns(entry.turns) - 1) * (mean(entry.input) + mean(entry.output))
-    return entry.prefix_tokens + (entry.opening or entry.input).high + entry.output.high + later
+    return entry.prefix_tokens + _reach(entry.opening or entry.input) + _reach(entry.output) + later
+
+
+def _reach(of: Lengths) -> float:
+    """The longest that is drawn but once in a thousand times; `high` may be far beyond it."""
+    return max(of.low, min(of.high, of.median * math.exp(_RARE * of.sigma)))
 
 
 def _scaled(entry: TrafficClass, factor: float) -> TrafficClass:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from loadtest.plan import Arrivals, Workload
+from loadtest.plan import Arrivals, Lengths, Workload
 from loadtest.slo import PRESETS
 from loadtest.traffic.columns import Columns, Ints
 from loadtest.traffic.presets import WORKLOADS, fitted
@@ -86,3 +86,9 @@ def test_classes_that_fit_keep_their_lengths() -> None:
     mixed = fitted(WORKLOADS["mixed"], 5000)
     assert mixed.classes[0] == WORKLOADS["mixed"].classes[0]
     assert mixed.classes[1].input.high < WORKLOADS["mixed"].classes[1].input.high
+
+
+def test_a_length_without_an_upper_end_is_not_scaled_away() -> None:
+    entry = WORKLOADS["chat"].classes[0].model_copy(update={"output": Lengths(median=64)})
+    small = fitted(Workload(classes=(entry,)), 8192)
+    assert small.classes[0].output.median == 64
