@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -112,6 +113,7 @@ def _become_conductor(environment: Environment, runner: Runner, plan: Plan, cond
     conductor = _Conductor(environment, lambda: conduct(plan, workers, live))
     environment.events.test_start.add_listener(conductor.start)
     environment.events.quitting.add_listener(conductor.finish)
+    gevent.signal_handler(signal.SIGINT, conductor.interrupt)
 
 
 class _Conductor:
@@ -127,8 +129,16 @@ class _Conductor:
         self._environment.process_exit_code = UNFINISHED
         self._greenlet = gevent.spawn(self._run)
 
+    def interrupt(self) -> None:
+        """Ctrl-C; a second one is Python's own. It would else be raised in whatever greenlet happens to run."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.finish()
+        self._environment.runner.quit()
+        if self._environment.web_ui is not None:
+            self._environment.web_ui.stop()
+
     def finish(self, **_: Any) -> None:
-        """Ctrl-C, SIGTERM: what was measured until now is judged and written before locust ends."""
+        """Before locust ends, what was measured until now is judged and written."""
         if self._greenlet is not None and not self._greenlet.dead:
             self._environment.runner.stop()
             self._greenlet.join(_REPORT_SECONDS)
