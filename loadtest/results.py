@@ -83,6 +83,8 @@ class ProbeResult:
     """Why, in words; empty when it ran its whole time."""
     began_unix: float = 0.0
     seconds: float = 0.0
+    histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of ttft, tpot and e2e, as `verdict.histogram` writes them: those of several runs can be added up."""
 
 
 @dataclass(frozen=True)

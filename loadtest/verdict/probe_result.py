@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from loadtest.results import ClassResult, ClientCheck, Interval, ProbeResult, Sp
 from loadtest.slo import Outcome, Slo
 from loadtest.verdict import measures
 from loadtest.verdict.attainment import verdict, wilson
+from loadtest.verdict.histogram import Histogram
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def judge(
         ended_early=offered.ended_early,
         began_unix=offered.began_unix,
         seconds=offered.seconds,
+        histograms=_histograms(whole),
     )
 
 
@@ -91,6 +94,14 @@ def spread(seconds: measures.Floats) -> Spread:
         return Spread(0, *[float("nan")] * 6)
     quantiles = np.quantile(known, [0.5, 0.9, 0.95, 0.99, 1.0])
     return Spread(len(known), float(np.mean(known)), *(float(value) for value in quantiles))
+
+
+def _histograms(found: Rows) -> dict[str, dict[str, Any]]:
+    measured = {"ttft": measures.ttft(found), "tpot": measures.tpot(found), "e2e": measures.e2e(found)}
+    made = {name: Histogram() for name in measured}
+    for name, seconds in measured.items():
+        made[name].add(seconds)
+    return {name: histogram.to_dict() for name, histogram in made.items()}
 
 
 def count_outcomes(outcomes: measures.Codes) -> dict[str, int]:

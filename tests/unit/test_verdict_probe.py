@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from loadtest.slo import Slo
 from loadtest.verdict.attainment import verdict, wilson
 from loadtest.verdict.client_check import check
+from loadtest.verdict.histogram import Histogram
 from loadtest.verdict.probe_result import Offered, judge
 from tests.unit.verdict_world import CHAT, WELL, answered
 
@@ -35,6 +36,18 @@ def test_quantiles_are_exact_and_answers_that_never_came_are_in_none() -> None:
     probe = judge(answered(100, first=first), Offered(0, 0, 1.0, 0.0, 100.0), [CHAT], [0.9], WELL)
     assert (probe.ttft.count, probe.ttft.max) == (99, pytest.approx(0.098))
     assert probe.ttft.p50 == pytest.approx(0.049)
+
+
+def test_the_histograms_of_two_runs_add_up_to_that_of_both() -> None:
+    first = np.arange(200) + np.geomspace(0.01, 2.0, 200)
+    halves = [Offered(0, 0, 1.0, 0.0, 100.0), Offered(0, 0, 1.0, 100.0, 200.0), Offered(0, 0, 1.0, 0.0, 200.0)]
+    one, two, both = (
+        judge(answered(200, first=first), half, [CHAT], [0.9], WELL).histograms["ttft"] for half in halves
+    )
+    merged = Histogram.from_dict(one)
+    merged.merge(Histogram.from_dict(two))
+    assert merged.to_dict()["counts"] == both["counts"]
+    assert merged.quantile(0.5) == pytest.approx(np.median(first - np.arange(200)), rel=0.03)
 
 
 def test_a_probe_without_requests_has_no_figures_and_no_verdict() -> None:
