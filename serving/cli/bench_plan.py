@@ -12,7 +12,9 @@ from typing import Any
 from serving.errors import SettingsError
 
 _TEMPLATE_TOKENS = 64
-"""What a chat template and the measure of our words may take of a context besides."""
+"""What a chat template may take of a context besides."""
+_USABLE = 0.95
+"""Of the rest: the length of made-up text is right within some per cent, and the server refuses what is too long."""
 
 
 def planned(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
@@ -37,7 +39,8 @@ def planned(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
         raise SettingsError(".".join(map(str, first["loc"])) or "plan", first["msg"]) from None
     _check_trace(plan.arrivals.trace)
     if context_tokens:
-        limit = min(plan.workload.max_context_tokens or context_tokens, context_tokens - _TEMPLATE_TOKENS)
+        usable = max(1, int((context_tokens - _TEMPLATE_TOKENS) * _USABLE))
+        limit = min(plan.workload.max_context_tokens or usable, usable)
         plan = plan.model_copy(update={"workload": fitted(plan.workload, limit)})
     return json.dumps(_with_keys(plan))
 

@@ -63,13 +63,13 @@ def test_a_message_is_as_long_as_its_tokens_make_it(tokens: int) -> None:
 
 def test_the_scale_of_a_server_is_found_from_its_usage() -> None:
     """A server whose template adds 11 tokens and whose tokens are five characters long."""
-    with LoadServer(counted(11 + 200 // 5), counted(11 + 1000 // 5)) as server:
+    with LoadServer(counted(11 + 400 // 5), counted(11 + 3200 // 5)) as server:
         scale = measure_scale(Client(server.url, "", "tiny"), time.perf_counter)
     assert scale.characters_per_token == pytest.approx(5, rel=0.01)
     assert scale.message_tokens == pytest.approx(11, abs=1)
     bodies = [body for _, body in server.requests]
     assert [body["max_tokens"] for body in bodies] == [1, 1]
-    assert [len(body["messages"][0]["content"]) for body in bodies] == [200, 1000]
+    assert [len(body["messages"][0]["content"]) for body in bodies] == [400, 3200]
 
 
 def test_a_server_without_usage_has_four_characters_per_token() -> None:
