@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,20 @@ async def test_a_step_that_breaks_changes_nothing(path: Path, monkeypatch: pytes
         await create(url)
     monkeypatch.setattr(sqlite_file, "STEPS", STEPS)
     assert not await create(url)
+
+
+def prepare_at(path: str, at: float) -> None:
+    time.sleep(max(at - time.time(), 0))
+    sqlite_file.prepare(path, 60)
+
+
+def test_processes_that_open_a_new_file_at_the_same_moment_wait_for_each_other(path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
+        for number in range(60):
+            moment = time.time() + 0.02
+            opened = [processes.submit(prepare_at, f"{path}-{number}", moment) for _ in range(4)]
+            for one in opened:
+                one.result()
 
 
 def spawn_writer(path: Path, name: str) -> subprocess.Popen[str]:

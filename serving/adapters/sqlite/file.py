@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from serving.adapters.sqlite import patience
 from serving.errors import SettingsError
 
 _KEY = "front.store"
@@ -90,10 +91,10 @@ def prepare(path: str, timeout_seconds: float) -> bool:
     _make(path)
     db = _connect(path, timeout_seconds)
     try:
-        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        (mode,) = patience.execute(db, "PRAGMA journal_mode = WAL", timeout_seconds).fetchone()
         if mode != "wal":
             raise SettingsError(_KEY, f"{path} lies on a file system without the shared memory that SQLite's WAL needs")
-        return _migrate(db, path)
+        return _migrate(db, path, timeout_seconds)
     except sqlite3.Error as error:
         raise SettingsError(_KEY, f"cannot use {path}: {error}") from None
     finally:
@@ -129,8 +130,8 @@ def _make(path: str) -> None:
         raise SettingsError(_KEY, f"cannot write {path}: {error.strerror}") from None
 
 
-def _migrate(db: sqlite3.Connection, path: str) -> bool:
-    db.execute("BEGIN IMMEDIATE")
+def _migrate(db: sqlite3.Connection, path: str, timeout_seconds: float) -> bool:
+    patience.execute(db, "BEGIN IMMEDIATE", timeout_seconds)
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "schema_steps" not in tables:
         raise SettingsError(_KEY, f"{path} is the database of another program; name another file")

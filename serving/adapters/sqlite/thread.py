@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
+from serving.adapters.sqlite import patience
 from serving.errors import StoreDown, StoreError
 from serving.front.eager import Wake
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
-_LOCK_POLL_SECONDS = 0.001
 
 
 class _Call(Wake):
@@ -147,7 +146,7 @@ def commit_together(patience_seconds: float, db: sqlite3.Connection, calls: list
     if not calls:
         return
     try:
-        _begin(db, patience_seconds)
+        patience.execute(db, "BEGIN IMMEDIATE", patience_seconds)
         for call in calls:
             _do(db, call)
         db.execute("COMMIT")
@@ -161,19 +160,6 @@ def commit_together(patience_seconds: float, db: sqlite3.Connection, calls: list
         else:
             for call in calls:
                 call.error = _told(error)
-
-
-def _begin(db: sqlite3.Connection, patience_seconds: float) -> None:
-    """SQLite's own way to wait for another process sleeps ever longer, and misses the moments between its commits."""
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(_LOCK_POLL_SECONDS)
 
 
 def _do(db: sqlite3.Connection, call: _Call) -> None:
