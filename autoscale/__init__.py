@@ -1,1 +1,1 @@
-"""From signals to replicas. Nothing here yet: the scaling law, its simulator and its checks land in this package."""
+"""From signals to replicas: the law's data, KEDA's and the HPA's arithmetic, checks, and a simulator of it all."""

@@ -34,7 +34,16 @@ class FrontSeries(StrEnum):
     TOKENS = "tidegate_tokens_total"
     ATTEMPTS = "tidegate_engine_attempts_total"
     TTFT = "tidegate_time_to_first_token_seconds"
+    TPOT = "tidegate_time_per_output_token_seconds"
     IN_FLIGHT = "tidegate_requests_in_flight"
+    OFFERED_TOKENS = "tidegate_offered_tokens_total"
+    QUEUED_TOKENS = "tidegate_queued_tokens"
+    WAITING = "tidegate_requests_waiting"
+    OLDEST_WAIT = "tidegate_oldest_wait_seconds"
+    REJECTED = "tidegate_rejected_total"
+    SLO_GOOD = "tidegate_slo_good_total"
+    SLO_TOTAL = "tidegate_slo_total"
+    ENGINES_READY = "tidegate_engines_ready"
     BEGAN = "process_start_time_seconds"
 
 
@@ -115,7 +124,7 @@ class FrontMetrics(Collector):
             TTFT_EDGES,
         )
         self.tpot = Spread(
-            "tidegate_time_per_output_token_seconds",
+            FrontSeries.TPOT,
             "Mean time between output tokens after the first event, streams only.",
             ("model",),
             TPOT_EDGES,

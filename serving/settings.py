@@ -111,6 +111,21 @@ class RetrySettings(Part):
     cooldown_seconds: Seconds = Field(1, description="How long an engine that failed is asked last.")
 
 
+class HoldSettings(Part):
+    """Requests that wait because no engine of their model is ready: at a start, a restart, a scale from zero."""
+
+    seconds: float = Field(120, ge=0, description="How long one waits, then 503 with Retry-After. 0: not at all.")
+    requests: Count = Field(1000, description="Most that wait at once in one front; more get 503 with Retry-After.")
+    body_bytes: Count = Field(256 * 1024 * 1024, description="Most bytes of bodies that wait at once.")
+
+
+class SloSettings(Part):
+    """What a good answer is. A request without a stream is good within TTFT + TPOT x its output tokens."""
+
+    ttft_seconds: Seconds | None = Field(None, description="From arrival at the front to the first event. Unset: any.")
+    tpot_seconds: Seconds | None = Field(None, description="Mean time per output token after the first. Unset: any.")
+
+
 class HistorySettings(Part):
     """How much of a session an engine gets to see, unless its key or the session says otherwise."""
 
@@ -144,6 +159,10 @@ class FrontSettings(Part):
     engines: tuple[str, ...] = Field((), description="Base URLs of engines, or of any OpenAI-compatible server.")
     ray_serve: str | None = Field(None, description="Dashboard URL of a Ray Serve whose replicas are the engines.")
     ray_token: str | None = Field(None, description="Token of that Ray cluster, where it asks for one.")
+    endpoint_slices: tuple[str, ...] = Field(
+        (), description="Kubernetes Services whose ready endpoints are engines: [NAMESPACE/]SERVICE[:PORT_NAME]."
+    )
+    models: tuple[str, ...] = Field((), description="Names that engines serve, known before the first one is up.")
     engine_poll_seconds: Seconds = Field(2, description="How often engines are asked for their models.")
     engine_api_key: str | None = Field(None, description="Bearer token for the engines, where they ask for one.")
     api_keys: tuple[str, ...] = Field((), description="Keys with full access, in plain text. Prefer keys_file.")
@@ -161,7 +180,23 @@ class FrontSettings(Part):
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     retry: RetrySettings = RetrySettings()
+    hold: HoldSettings = HoldSettings()
+    slo: dict[str, SloSettings] = Field(
+        {
+            "chat": SloSettings(ttft_seconds=0.5, tpot_seconds=0.05),
+            "code": SloSettings(ttft_seconds=0.1),
+            "batch": SloSettings(),
+        },
+        description="SLO classes by name; a key's slo_class or the header X-Tidegate-SLO-Class names one.",
+    )
+    default_slo_class: str = Field("chat", description="The class of a request that names none.")
     state: StateSettings = StateSettings()
+
+    @model_validator(mode="after")
+    def _class_is_known(self) -> FrontSettings:
+        if self.default_slo_class not in self.slo:
+            raise ValueError(f"default_slo_class {self.default_slo_class!r} is not in slo: {', '.join(self.slo)}")
+        return self
 
 
 class Settings(Part):

@@ -108,8 +108,12 @@ def _text(rows: Iterable[Row]) -> str:
     return "\n".join(blocks)
 
 
+def _plain(part: Part) -> dict[str, Any]:
+    return part.model_dump(exclude_none=True)
+
+
 def _shown(value: Any) -> str:
-    return "unset" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return "unset" if value is None else value if isinstance(value, str) else json.dumps(value, default=_plain)
 
 
 def _cell(default: Any) -> str:

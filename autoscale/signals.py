@@ -1,0 +1,104 @@
+"""Reads keda/signals.yaml, the one place of PromQL, thresholds and the law; it asks nobody and decides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+PATH = Path(__file__).with_name("signals.yaml")
+_PLACEHOLDER = re.compile(r"<<(\w+)>>")
+
+Value = str | float
+Source = Literal["front", "engine"]
+
+
+class Part(BaseModel):
+    """A branch of the file: frozen, closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Parameter(Part):
+    """A value of one scaled workload."""
+
+    description: str
+    unit: str = ""
+    default: Value | None = None
+    required: bool = False
+
+
+class Signal(Part):
+    """One trigger: a query by the kind of front that there is, and what an absent answer means."""
+
+    description: str
+    unit: str
+    when_absent: Literal["error", "zero"]
+    why_zero: str = ""
+    front: str
+    engine: str
+
+    def template(self, source: Source) -> str:
+        return self.front if source == "front" else self.engine
+
+
+class Composite(Part):
+    """The law: a formula over the signals' names whose result is a number of replicas."""
+
+    formula: str
+    target: str
+    metric_type: Literal["AverageValue", "Value"]
+    activation_target: str
+
+
+class Signals(Part):
+    """The whole file."""
+
+    parameters: dict[str, Parameter]
+    selectors: dict[str, str]
+    signals: dict[str, Signal]
+    composite: Composite
+
+    def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """All parameters, defaults filled in. Raises `ValueError` for an unknown or a missing one."""
+        if unknown := sorted(given.keys() - self.parameters.keys()):
+            raise ValueError(f"no such parameter: {', '.join(unknown)}; known: {', '.join(self.parameters)}")
+        values: dict[str, Value] = {}
+        for name, parameter in self.parameters.items():
+            value = given.get(name, parameter.default)
+            if value is None:
+                raise ValueError(f"the parameter {name} is needed: {parameter.description}")
+            values[name] = value
+        return values
+
+    def query(self, signal: str, source: Source, given: Mapping[str, Value]) -> str:
+        """The PromQL of a signal, one line."""
+        return self.fill(self.signals[signal].template(source), given)
+
+    def formula(self, given: Mapping[str, Value]) -> str:
+        """The law's formula, one line."""
+        return self.fill(self.composite.formula, given)
+
+    def fill(self, template: str, given: Mapping[str, Value]) -> str:
+        """Selectors first, then parameters. Raises `ValueError` for a name that is neither."""
+        with_selectors = _PLACEHOLDER.sub(lambda found: self.selectors.get(found[1], found[0]), template)
+        filled = _PLACEHOLDER.sub(partial(_value, self.values(given)), with_selectors)
+        return " ".join(filled.split())
+
+
+def load(path: Path = PATH) -> Signals:
+    """Raises `ValueError` naming the key that is wrong."""
+    return Signals.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _value(values: Mapping[str, Value], found: re.Match[str]) -> str:
+    name = found[1]
+    if name not in values:
+        raise ValueError(f"<<{name}>> is neither a parameter nor a selector of signals.yaml")
+    value = values[name]
+    return f"{value:g}" if isinstance(value, float) else str(value)
