@@ -108,7 +108,7 @@ def _text(rows: Iterable[Row]) -> str:
     return "\n".join(blocks)
 
 
-def _plain(part: Part) -> dict[str, Any]:
+def _plain(part: Any) -> Any:
     return part.model_dump(exclude_none=True)
 
 
