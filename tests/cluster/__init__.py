@@ -1,0 +1,1 @@
+"""A real Helm install against a Kubernetes API; see README.md."""
