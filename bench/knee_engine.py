@@ -155,8 +155,7 @@ def _words(content: Any) -> int:
 
 async def serve(options: argparse.Namespace) -> None:
     """Listen until cancelled."""
-    names = [each.name for each in dataclasses.fields(Profile)]
-    engine = Engine(Profile(**{name: getattr(options, name) for name in names}), options.model, options.max_model_len)
+    engine = Engine(profile_of(options), options.model, options.max_model_len)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(engine), options.host, options.port, backlog=4096)
     async with server:
@@ -170,12 +169,23 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=18200)
     parser.add_argument("--model", default="knee")
     parser.add_argument("--max-model-len", type=int, default=32768)
+    options = add_profile(parser).parse_args()
+    gc.freeze()
+    _raise_priority()
+    uvloop.run(serve(options))
+
+
+def add_profile(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Each field of a profile becomes an option."""
     for each in dataclasses.fields(Profile):
         kind = int if each.name in ("max_num_seqs", "shed_above") else float
         parser.add_argument(_option(each.name), dest=each.name, type=kind, default=each.default)
-    gc.freeze()
-    _raise_priority()
-    uvloop.run(serve(parser.parse_args()))
+    return parser
+
+
+def profile_of(options: argparse.Namespace) -> Profile:
+    """The profile that these options say."""
+    return Profile(**{each.name: getattr(options, each.name) for each in dataclasses.fields(Profile)})
 
 
 def _raise_priority() -> None:
