@@ -62,6 +62,10 @@ class Kube:
         )
         return found
 
+    def scaled_objects(self) -> list[str]:
+        found = self._custom.list_namespaced_custom_object("keda.sh", "v1alpha1", self.namespace, "scaledobjects")
+        return [one["metadata"]["name"] for one in found["items"]]
+
     def left_over(self) -> list[str]:
         """Every object of the namespace that a chart could have made, as kind/name."""
         listed = {

@@ -1,6 +1,6 @@
 """One Helm release of a chart on the cluster that KUBECONFIG names; it knows no scenario.
 
-On the cluster tool its Helm verbs convert the chart for the API server there; elsewhere Helm's SDK installs it as it is.
+On the cluster tool, its verbs convert the chart for the API server there; elsewhere Helm installs it as it is.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Release:
     def upgrade(self, values: dict[str, Any], *, wait: bool = True) -> str:
         return self._put("upgrade", values, wait)
 
-    def rollback(self, revision: int = 0) -> str:
-        words = [self.name, str(revision)] if revision else [self.name]
-        return self._verb("rollback", *words)
+    def rollback(self) -> str:
+        """To the revision before."""
+        return self._verb("rollback", self.name)
 
     def test(self) -> str:
         """`helm test`. Raises `RuntimeError` or `HelmError` when it fails."""

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster.run [PYTEST ARGUMENTS]`: brings the cluster tool up, runs these tests in it, takes it down."""
+"""`python -m tests.cluster.run [PYTEST ARGUMENTS]`: brings the cluster tool up and runs these tests in it."""
 
 from __future__ import annotations
 

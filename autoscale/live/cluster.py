@@ -1,0 +1,119 @@
+"""Reads ScaledObjects, their HPAs and their workloads from a cluster; it judges nothing and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+Document = dict[str, Any]
+_GROUP, _VERSION, _PLURAL = "keda.sh", "v1alpha1", "scaledobjects"
+# An HPA read as autoscaling/v1 carries the newer versions' conditions here, on every Kubernetes.
+_CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
+_NOT_FOUND = 404
+
+
+class ClusterError(Exception):
+    """The cluster cannot be read; the message says what to do."""
+
+
+class Condition(NamedTuple):
+    """One condition of an object. `status` is True, False or Unknown, as Kubernetes writes it."""
+
+    kind: str
+    status: str
+    reason: str
+    message: str
+
+
+class Hpa(NamedTuple):
+    """The HPA that KEDA made."""
+
+    name: str
+    current: int
+    desired: int
+    conditions: tuple[Condition, ...]
+
+
+class Scaled(NamedTuple):
+    """One ScaledObject and what belongs to it. `hpa` is None before KEDA made it; counts are 0 where nothing is."""
+
+    document: Document
+    conditions: tuple[Condition, ...]
+    hpa: Hpa | None
+    spec_replicas: int
+    status_replicas: int
+    ready_replicas: int
+
+    @property
+    def name(self) -> str:
+        return str(self.document["metadata"]["name"])
+
+    def condition(self, kind: str) -> Condition | None:
+        return next((one for one in self.conditions if one.kind == kind), None)
+
+
+class Cluster:
+    """One namespace, by KUBECONFIG or, inside a pod, by its service account. Raises `ClusterError`."""
+
+    def __init__(self, namespace: str, context: str | None = None) -> None:
+        try:
+            config.load_config(context=context)
+        except config.ConfigException as error:
+            raise ClusterError(f"no cluster: {error}. Set KUBECONFIG, or give a file instead") from None
+        self._namespace = namespace
+        self._custom, self._apps = client.CustomObjectsApi(), client.AppsV1Api()
+        self._hpas = client.AutoscalingV1Api()
+
+    def scaled(self, name: str | None = None) -> list[Scaled]:
+        """All ScaledObjects of the namespace, or the one of this name. Raises `ClusterError`."""
+        try:
+            found = self._custom.list_namespaced_custom_object(_GROUP, _VERSION, self._namespace, _PLURAL)
+        except ApiException as error:
+            known = "KEDA is not installed there" if error.status == _NOT_FOUND else error.reason
+            raise ClusterError(f"no ScaledObjects in {self._namespace}: {known}") from None
+        chosen = [one for one in found["items"] if name in (None, one["metadata"]["name"])]
+        if name is not None and not chosen:
+            there = ", ".join(one["metadata"]["name"] for one in found["items"]) or "none"
+            raise ClusterError(f"no ScaledObject {name} in {self._namespace}; there: {there}")
+        return [self._read(document) for document in chosen]
+
+    def _read(self, document: Document) -> Scaled:
+        status = document.get("status") or {}
+        hpa = status.get("hpaName") or f"keda-hpa-{document['metadata']['name']}"
+        spec, replicas, ready = self._replicas(document["spec"]["scaleTargetRef"])
+        return Scaled(document, _conditions(status.get("conditions")), self._hpa(hpa), spec, replicas, ready)
+
+    def _hpa(self, name: str) -> Hpa | None:
+        try:
+            found = self._hpas.read_namespaced_horizontal_pod_autoscaler(name, self._namespace)
+        except ApiException as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise ClusterError(f"HorizontalPodAutoscaler {name}: {error.reason}") from None
+        told = json.loads((found.metadata.annotations or {}).get(_CONDITIONS, "[]"))
+        return Hpa(name, found.status.current_replicas or 0, found.status.desired_replicas or 0, _conditions(told))
+
+    def _replicas(self, target: Document) -> tuple[int, int, int]:
+        kind, name = target.get("kind", "Deployment"), target["name"]
+        try:
+            if kind == "Deployment":
+                found = self._apps.read_namespaced_deployment(name, self._namespace)
+                status = found.status
+                return found.spec.replicas or 0, status.replicas or 0, status.ready_replicas or 0
+            group, _, version = target["apiVersion"].partition("/")
+            plural = f"{kind.lower()}s"
+            found = self._custom.get_namespaced_custom_object(group, version, self._namespace, plural, name)
+        except ApiException as error:
+            raise ClusterError(f"{kind} {name}, which is to be scaled: {error.reason}") from None
+        status = found.get("status") or {}
+        return found["spec"].get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0)
+
+
+def _conditions(told: list[Document] | None) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(one["type"], str(one.get("status", "")), one.get("reason", ""), one.get("message", ""))
+        for one in told or ()
+    )

@@ -1,0 +1,52 @@
+"""Finds moments of the recent past with no engine, one and many: a query has to answer in each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from autoscale.live.prometheus import Prometheus
+
+_STEP_SECONDS = 15.0
+# Prometheus' own: a series that ended is still there for so long.
+_SETTLED_STEPS = 3
+
+
+class Moment(NamedTuple):
+    """`at` is Unix seconds, None for now; `engines` None where nobody counts them."""
+
+    at: float | None
+    engines: int | None
+
+    def __str__(self) -> str:
+        count = "engines not counted" if self.engines is None else f"{self.engines} engines"
+        return "now" if self.at is None else f"when there were {count}"
+
+
+NOW = Moment(None, None)
+
+
+def moments(prometheus: Prometheus, engines_query: str | None, now: float, past_seconds: float) -> list[Moment]:
+    """Now, and the latest moment in the past at which no engine was ready, one, and the most that there were.
+
+    Only counts that lasted some steps are taken: in between, scrapes and queries may differ by one.
+    Raises `PrometheusError`.
+    """
+    if engines_query is None:
+        return [NOW]
+    answer = prometheus.range(engines_query, now - past_seconds, now, _STEP_SECONDS)
+    latest: dict[int, float] = {}
+    for series in answer:
+        counts = [(at, round(value)) for at, value in series.points if math.isfinite(value)]
+        for before in range(len(counts) - _SETTLED_STEPS + 1):
+            run = counts[before : before + _SETTLED_STEPS]
+            if len({count for _, count in run}) == 1:
+                latest[run[-1][1]] = max(run[-1][0], latest.get(run[-1][1], 0.0))
+    most = max(latest, default=0)
+    return [NOW, *(Moment(latest[count], count) for count in sorted({0, 1, most} & latest.keys()))]
+
+
+def engines_query(triggers: Mapping[str, str]) -> str | None:
+    """The query that counts engines, of triggers by name: that of keda/signals.yaml is called `ready`."""
+    return triggers.get("ready")
