@@ -78,11 +78,10 @@ def render(
         "api_versions": list(api_versions),
         "strict": True,
     }
-    # The library's own `render` cannot be told which API versions there are.
-    raw = Chart.load(str(ROOT / chart))._raw()
-    return Rendered(
-        json.loads(_native.call_string("helm_render", raw, json.dumps(dict(values or {})), json.dumps(options)))
-    )
+    # The library's own `render` cannot be told which API versions there are; the chart's handle lives as long as it.
+    loaded = Chart.load(str(ROOT / chart))
+    arguments = json.dumps(dict(values or {})), json.dumps(options)
+    return Rendered(json.loads(_native.call_string("helm_render", loaded._raw(), *arguments)))
 
 
 def scenario(chart: str, file: str) -> dict[str, Any]:
