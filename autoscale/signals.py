@@ -1,4 +1,7 @@
-"""Reads keda/signals.yaml, the one place of PromQL, thresholds and the law; it asks nobody and decides nothing."""
+"""Reads keda/signals.yaml, the one place of PromQL, thresholds and the law; it asks nobody and decides nothing.
+
+The chart expands the recording rules and alerts; here they are data, checked for their shape.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 PATH = Path(__file__).with_name("signals.yaml")
 _PLACEHOLDER = re.compile(r"<<(\w+)>>")
@@ -56,6 +59,46 @@ class Composite(Part):
     activation_target: str
 
 
+class SloClass(Part):
+    """Limits of a good answer; unset: any time is good."""
+
+    ttft_seconds: float | None = None
+    tpot_seconds: float | None = None
+
+
+class Slo(Part):
+    """The promise: the share of requests that are good over 30 days, and what good is by class."""
+
+    objective: float = Field(gt=0, lt=1)
+    least_requests: int = Field(ge=0)
+    classes: dict[str, SloClass]
+
+
+class Rule(Part):
+    """What Prometheus evaluates; it stands once for each entry of `each`, whose keys fill the placeholders."""
+
+    name: str
+    description: str
+    expr: str
+    each: list[dict[str, Value]] = [{}]
+    labels: dict[str, str] = {}
+
+
+class Recorded(Rule):
+    """A recording rule."""
+
+    unit: str
+
+
+class Alert(Rule):
+    """An alert, for every model at once, for each scaled target, or for each of its signals that must be there."""
+
+    per: Literal["fleet", "target", "signal"] = "fleet"
+    severity: Literal["page", "ticket"] | None = None
+    for_: str | None = Field(None, alias="for")
+    summary: str
+
+
 class Signals(Part):
     """The whole file."""
 
@@ -63,6 +106,9 @@ class Signals(Part):
     selectors: dict[str, str]
     signals: dict[str, Signal]
     composite: Composite
+    slo: Slo
+    recorded: dict[str, list[Recorded]]
+    alerts: list[Alert]
 
     def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """All parameters, defaults filled in. Raises `ValueError` for an unknown or a missing one."""
@@ -101,4 +147,4 @@ def _value(values: Mapping[str, Value], found: re.Match[str]) -> str:
     if name not in values:
         raise ValueError(f"<<{name}>> is neither a parameter nor a selector of signals.yaml")
     value = values[name]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -4,27 +4,27 @@
 {{- $values := .values -}}
 {{- $data := .data -}}
 {{- $outer := .given -}}
-{{- range $one := $rule.each | default (list dict) -}}
+{{- range $one := get $rule "each" | default (list dict) -}}
 {{- $given := mergeOverwrite (deepCopy $outer) (deepCopy $one) -}}
 {{- $fill := dict "data" $data "given" $given }}
-{{- if $rule.summary }}
+{{- if hasKey $rule "summary" }}
 - alert: {{ $rule.name }}
-  {{- with get $given "for" | default $rule.for }}
+  {{- with get $given "for" | default (get $rule "for") }}
   for: {{ . }}
   {{- end }}
 {{- else }}
 - record: {{ include "tidegate-keda.fill" (set $fill "text" $rule.name) }}
 {{- end }}
   expr: {{ include "tidegate-keda.fill" (set $fill "text" $rule.expr) | quote }}
-  {{- $labels := $rule.labels | default dict }}
-  {{- with $rule.severity }}{{ $labels = merge (dict "severity" .) $labels }}{{ end }}
+  {{- $labels := get $rule "labels" | default dict }}
+  {{- with get $rule "severity" }}{{ $labels = merge (dict "severity" .) $labels }}{{ end }}
   {{- with $labels }}
   labels:
     {{- range $name, $text := . }}
     {{ $name }}: {{ include "tidegate-keda.fill" (set $fill "text" $text) | quote }}
     {{- end }}
   {{- end }}
-  {{- if $rule.summary }}
+  {{- if hasKey $rule "summary" }}
   annotations:
     summary: {{ include "tidegate-keda.fill" (set $fill "text" $rule.summary) | quote }}
     description: {{ include "tidegate-keda.fill" (set $fill "text" $rule.description) | quote }}
@@ -51,9 +51,9 @@
 {{- $values := .values -}}
 {{- $given := mergeOverwrite (deepCopy .given) (include "tidegate-keda.watched" . | fromYaml) -}}
 {{- range $alert := $data.alerts -}}
-{{- if eq ($alert.per | default "fleet") "target" -}}
+{{- if eq (get $alert "per" | default "fleet") "target" -}}
 {{ include "tidegate-keda.rules" (dict "rule" $alert "data" $data "given" $given "values" $values) }}
-{{- else if eq ($alert.per | default "fleet") "signal" -}}
+{{- else if eq (get $alert "per" | default "fleet") "signal" -}}
 {{- range $name, $signal := $data.signals -}}
 {{- if eq $signal.when_absent "error" -}}
 {{- $one := mergeOverwrite (deepCopy $given) (dict "signal" $name "query" (get $given $name)) -}}
@@ -86,7 +86,7 @@
   interval: {{ $values.rules.interval }}
   rules:
     {{- range $alert := $data.alerts }}
-    {{- if eq ($alert.per | default "fleet") "fleet" }}
+    {{- if eq (get $alert "per" | default "fleet") "fleet" }}
     {{- include "tidegate-keda.rules" (dict "rule" $alert "data" $data "given" $given "values" $values) | nindent 4 }}
     {{- end }}
     {{- end }}

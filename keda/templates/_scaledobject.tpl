@@ -22,7 +22,7 @@ apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
 metadata:
   name: {{ $target.name }}
-  {{- with .labels }}
+  {{- with get . "labels" }}
   labels: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
