@@ -12,9 +12,12 @@ import numpy as np
 
 from autoscale.simulate.fleet import TTFT_EDGES, Floats, Sample
 from autoscale.simulate.prometheus_query import Selector
+from autoscale.simulate.world import Pods
 from serving.metrics import FrontSeries, VllmSeries
 
 LOOKBACK_SECONDS = 300.0
+PROVISIONED = "kube_deployment_status_replicas"
+READY = "kube_deployment_status_replicas_ready"
 Labels = tuple[tuple[str, str], ...]
 Name = tuple[str, Labels]
 _GROWTH = 2048
@@ -49,6 +52,11 @@ def exposed(sample: Sample, model: str) -> dict[Name, float]:
         if up:
             found[f"{VllmSeries.TTFT}_bucket", _with(engine, "le", str(edge))] = float(count)
     return found
+
+
+def counted(pods: Pods) -> dict[Name, float]:
+    """What kube-state-metrics adds of the workload."""
+    return {(PROVISIONED, ()): float(pods.existing), (READY, ()): float(pods.ready)}
 
 
 class Prometheus:
