@@ -22,8 +22,8 @@ arguments are what the leader's cell makes of the same values (tests/chart/test_
 {{- $flags := dict "dtype" $model.dtype "tensor-parallel-size" (int $model.tensorParallelSize) "pipeline-parallel-size" (int $model.pipelineParallelSize) -}}
 {{- with int $model.maxModelLen }}{{ $_ := set $flags "max-model-len" . }}{{ end -}}
 {{- $_ := set $flags "enable-prefix-caching" (get (mergeOverwrite (dict "enable_prefix_caching" true) $model.settings) "enable_prefix_caching") -}}
-{{- with $model.settings.quantization }}{{ $_ := set $flags "quantization" . }}{{ end -}}
-{{- if $model.settings.lora_modules }}{{ $_ := set $flags "enable-lora" true }}{{ end -}}
+{{- with get $model.settings "quantization" }}{{ $_ := set $flags "quantization" . }}{{ end -}}
+{{- if get $model.settings "lora_modules" }}{{ $_ := set $flags "enable-lora" true }}{{ end -}}
 {{- if eq $model.device "cpu" }}{{ $_ := set $flags "enforce-eager" true }}{{ else }}{{ $_ := set $flags "gpu-memory-utilization" $model.gpuMemoryUtilization }}{{ end -}}
 {{- $flags = mergeOverwrite $flags (include "tidegate.engine.flags" . | fromJson) (dict "node-rank" "$(LWS_WORKER_INDEX)") -}}
 - {{ include "tidegate.engine.source" $model | quote }}

@@ -15,7 +15,7 @@ maxUnavailable: {{ gt (int .scaling.minReplicas) 1 | ternary 1 0 }}
 {{- $resources := deepCopy .resources -}}
 {{- if ne .device "cpu" -}}
 {{- $gpus := dict .gpu.resource (toString (int .tensorParallelSize)) -}}
-{{- $_ := set $resources "limits" (mergeOverwrite (deepCopy ($resources.limits | default dict)) $gpus) -}}
+{{- $_ := set $resources "limits" (mergeOverwrite (deepCopy (get $resources "limits" | default dict)) $gpus) -}}
 {{- end -}}
 {{- toYaml $resources -}}
 {{- end -}}
@@ -24,7 +24,7 @@ maxUnavailable: {{ gt (int .scaling.minReplicas) 1 | ternary 1 0 }}
 {{- define "tidegate.engine.tolerations" -}}
 {{- $kept := list -}}
 {{- range .tolerations -}}
-{{- if not (and (eq $.device "cpu") (eq (.key | default "") $.gpu.resource)) }}{{ $kept = append $kept . }}{{ end -}}
+{{- if not (and (eq $.device "cpu") (eq (get . "key") $.gpu.resource)) }}{{ $kept = append $kept . }}{{ end -}}
 {{- end -}}
 {{- with $kept }}{{ toYaml . }}{{ end -}}
 {{- end -}}
@@ -68,7 +68,6 @@ maxUnavailable: {{ gt (int .scaling.minReplicas) 1 | ternary 1 0 }}
 
 {{/* What every pod of a cell has besides its container. */}}
 {{- define "tidegate.engine.pod" -}}
-{{- $labels := include "tidegate.selectorLabels" (dict "root" .root "component" "engine" "model" .model.name) -}}
 serviceAccountName: {{ include "tidegate.name" (dict "root" .root "component" "engine") }}
 automountServiceAccountToken: false
 # A Service of ours would put TIDEGATE_… variables into the pod that are no settings.
@@ -86,12 +85,16 @@ tolerations: {{- . | nindent 2 }}
 {{- with .model.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- if eq (int .group) 1 }}
+# Not for a group: its pods want to be near each other.
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: topology.kubernetes.io/zone
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
-      matchLabels: {{- $labels | nindent 8 }}
+      matchLabels:
+        {{- include "tidegate.selectorLabels" (dict "root" .root "component" "engine" "model" .model.name) | nindent 8 }}
+{{- end }}
 volumes: {{- include "tidegate.engine.volumes" . | nindent 2 }}
 {{- end -}}
 
