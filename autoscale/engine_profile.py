@@ -21,6 +21,7 @@ class EngineProfile(BaseModel):
     prefill_seconds: float = Field(ge=0, description="Per prompt token that the prefix cache does not hold.")
     sequence_seconds: float = Field(ge=0, description="Per decoding sequence and step.")
     context_seconds: float = Field(ge=0, description="Per token in the contexts of decoding sequences, and step.")
+    request_seconds: float = Field(0.0, ge=0, description="Of a request besides its steps: HTTP, tokenizing; no load.")
     kv_cache_tokens: int = Field(gt=0)
     max_num_seqs: int = Field(gt=0)
     max_batched_tokens: int = Field(gt=0)

@@ -30,7 +30,7 @@ class Series(NamedTuple):
 
 
 class Prometheus:
-    """`address` is its base URL, e.g. http://prometheus.monitoring.svc:9090; `token` a bearer token, where asked for."""
+    """`address` is its base URL, e.g. http://prometheus.monitoring.svc:9090; `token` a bearer token, or None."""
 
     def __init__(self, address: str, token: str | None = None) -> None:
         self.address = address.rstrip("/")

@@ -1,0 +1,59 @@
+"""What a profile measures: the list of runs and what each one saw; it sends nothing.
+
+Every run is `streams` equal requests at once, each with a prompt of its own, so that nothing is cached.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from enum import StrEnum
+from typing import NamedTuple
+
+# Output tokens of a run that decodes; the steps in which all streams decode together are taken.
+_DECODED = 48
+_PROMPT = 16
+
+
+class Kind(StrEnum):
+    """What a run's seconds are."""
+
+    PREFILL = "prefill"
+    """From sending one request to its first token."""
+    DECODE = "decode"
+    """Between two tokens of a stream, mean, while all streams decode."""
+
+
+class Run(NamedTuple):
+    """`held_out` runs are not fitted; they say how far the fit carries."""
+
+    kind: Kind
+    streams: int
+    prompt_tokens: int
+    output_tokens: int
+    held_out: bool = False
+
+
+class Point(NamedTuple):
+    """What a run saw. `context_tokens` is the sum over its streams, halfway through."""
+
+    run: Run
+    seconds: float
+    context_tokens: float
+
+
+def planned(max_model_len: int, max_num_seqs: int, max_batched_tokens: int) -> list[Run]:
+    """Prompts up to the context, batches up to what the engine runs at once, and between them what is held out."""
+    longest = max_model_len - 1
+    prompts = [length for length in (32, 256, 512, 1024, 2048, 4096, 8192) if length < longest]
+    batches = [count for count in (1, 2, 4, 8, 16, 32, 64, 128, 256) if count <= max_num_seqs]
+    held_out_prompt, held_out_batch = prompts[len(prompts) // 2], batches[len(batches) // 2]
+    runs = [Run(Kind.PREFILL, 1, length, 1, length == held_out_prompt) for length in prompts]
+    runs += [Run(Kind.DECODE, count, _PROMPT, _DECODED, count == held_out_batch) for count in batches]
+    several = [count for count in batches if 4 <= count <= 32]
+    for length, count in itertools.product((256, 1024, 3072), several[:1] + several[-1:]):
+        # The first stream goes on decoding until the last one's prompt is through.
+        output = _DECODED + 2 * math.ceil(count * length / max_batched_tokens)
+        if length + output < max_model_len:
+            runs.append(Run(Kind.DECODE, count, length, output))
+    return runs
