@@ -98,7 +98,7 @@ def _load(cell: _Cell) -> bool:
             next_progress += _PROGRESS_SECONDS
             step = last_step(cell.session.logs) or "starting the replicas"
             cell.say(f"loading {cell.model.served_name}, {time.monotonic() - started:.0f} s: {step}")
-        time.sleep(_LOOK_SECONDS)
+        cell.signals.wait(_LOOK_SECONDS)
     first = cell.settings.port
     urls = [base_url(cell.settings.host, first + index) for index in range(cell.settings.replicas)]
     cell.say(f"{cell.model.served_name} is ready after {time.monotonic() - started:.0f} s on {', '.join(urls)}")
@@ -131,7 +131,7 @@ def _watch(cell: _Cell) -> None:
             cell.say(f"the replica on port {port} serves again after {now - lost.pop(port):.0f} s")
         if lost:
             _require_alive(cell, min(lost.values()))
-        time.sleep(_LOOK_SECONDS)
+        cell.signals.wait(_LOOK_SECONDS)
 
 
 def _drain(cell: _Cell) -> int:

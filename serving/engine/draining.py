@@ -26,14 +26,17 @@ _HEADERS = [
 
 
 class RefuseWhileDraining:
-    """ASGI middleware: every POST gets a 503 while the file exists. Reading (metrics, models) goes on."""
+    """ASGI middleware: while the file exists every POST gets a 503, and so does who asks for models to send it some.
+
+    Metrics go on: they show the streams that are being waited for.
+    """
 
     def __init__(self, app: App, draining_file: str) -> None:
         self._app = app
         self._draining_file = draining_file
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope.get("method") != "POST" or not self._draining():
+        if not (_asks_for_work(scope) and self._draining()):
             return await self._app(scope, receive, send)
         await send({"type": "http.response.start", "status": 503, "headers": _HEADERS})
         await send({"type": "http.response.body", "body": _BODY})
@@ -41,3 +44,7 @@ class RefuseWhileDraining:
     def _draining(self) -> bool:
         """One stat of a local file: 2 µs."""
         return os.path.exists(self._draining_file)
+
+
+def _asks_for_work(scope: Message) -> bool:
+    return scope.get("method") == "POST" or scope.get("path") == "/v1/models"
