@@ -31,8 +31,16 @@ def test_every_rendered_object_is_one_that_a_strict_api_server_takes(chart: str,
 
 
 @pytest.mark.parametrize(("chart", "name"), SCENARIOS)
-def test_rendering_twice_gives_the_same_objects(chart: str, name: str) -> None:
-    assert render(chart, values(chart, name)).objects == render(chart, values(chart, name)).objects
+def test_rendering_twice_gives_the_same_objects_but_for_new_secrets(chart: str, name: str) -> None:
+    first, second = (
+        [
+            {**one, "data": None} if one["kind"] == "Secret" else one
+            for one in render(chart, values(chart, name)).objects
+        ]
+        for _ in range(2)
+    )
+
+    assert first == second
 
 
 @pytest.mark.parametrize(("chart", "name"), SCENARIOS)
