@@ -39,6 +39,16 @@ class Kube:
         alive = [pod for pod in found if pod.metadata.deletion_timestamp is None]
         return sorted(alive, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name))
 
+    def unscheduled(self, component: str) -> list[str]:
+        """Why the scheduler placed them nowhere, one text for each such pod."""
+        conditions = [one for pod in self.pods(component) for one in pod.status.conditions or ()]
+        return [one.message for one in conditions if one.type == "PodScheduled" and one.status == "False"]
+
+    def holds_only(self, node: str, component: str) -> bool:
+        """No pod of another component runs on the node."""
+        pods = self.core.list_namespaced_pod(self.namespace, field_selector=f"spec.nodeName={node}").items
+        return all((pod.metadata.labels or {}).get("app.kubernetes.io/component") == component for pod in pods)
+
     def delete_pod(self, name: str) -> None:
         self.core.delete_namespaced_pod(name, self.namespace)
 
@@ -61,6 +71,11 @@ class Kube:
             "keda.sh", "v1alpha1", self.namespace, "scaledobjects", name
         )
         return found
+
+    def condition(self, scaled_object: str, kind: str) -> str:
+        """The status of a ScaledObject's condition."""
+        conditions = self.scaled_object(scaled_object).get("status", {}).get("conditions", [])
+        return next((one["status"] for one in conditions if one["type"] == kind), "")
 
     def scaled_objects(self) -> list[str]:
         found = self._custom.list_namespaced_custom_object("keda.sh", "v1alpha1", self.namespace, "scaledobjects")
