@@ -48,7 +48,7 @@ def test_without_traffic_ratios_and_quantiles_are_absent_and_never_nan(tmp_path:
     idle = world({"_(total|bucket|count)": 0.0})
     ratios = [name for name in data("recorded") if re.search(r":(quantile|ratio_rate\w+)$", name)]
 
-    promtool.expect(tmp_path, groups(), idle, dict.fromkeys(ratios, {}), at_seconds=900)
+    promtool.expect(tmp_path, groups(), idle, {key: {} for key in ratios}, at_seconds=900)
 
 
 def test_answers_that_are_all_bad_are_a_goodput_of_nought_though_the_good_were_never_counted(tmp_path: Path) -> None:
