@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import Any
 
 import pytest
 import yaml
 
+from autoscale.deletion_cost import add_options
 from tests.support.helm import ROOT, WITH_OPERATORS, Obj, Rendered, render
 
 CHART = "charts/tidegate"
@@ -145,14 +147,16 @@ def test_deletion_costs_are_set_by_somebody_who_may_do_that_and_no_more() -> Non
     ]
 
 
-def test_the_selector_of_deletion_costs_means_the_cells_of_deployments() -> None:
+def test_who_sets_deletion_costs_is_told_to_look_at_the_cells_of_deployments() -> None:
     rendered = render(CHART, TWO)
     arguments = rendered.one("Deployment", "-deletion-cost")["spec"]["template"]["spec"]["containers"][0]["args"]
-    given: dict[str, Any] = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
-    *wanted, unwanted = given["selector"].split(",")
+    parser = ArgumentParser()
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    *wanted, unwanted = given.selector.split(",")
     labels = rendered.one("Deployment", "-engine-small")["spec"]["template"]["metadata"]["labels"]
 
-    assert given["namespace"] == "prod"
+    assert (given.namespace, given.interval) == ("prod", 5)
     assert dict(part.split("=") for part in wanted).items() <= labels.items()
     assert unwanted == "!leaderworkerset.sigs.k8s.io/name"
 
