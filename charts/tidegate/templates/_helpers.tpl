@@ -37,6 +37,14 @@ tidegate.io/model: {{ .model }}
 {{- end }}
 {{- end -}}
 
+{{/* Labels of a pod: an upgrade of the chart alone restarts nothing. Takes what tidegate.labels takes. */}}
+{{- define "tidegate.podLabels" -}}
+{{ include "tidegate.selectorLabels" . }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* Takes root, and image: an entry of `.Values.images`. */}}
 {{- define "tidegate.image" -}}
 {{- if .image.digest -}}
