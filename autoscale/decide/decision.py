@@ -15,10 +15,12 @@ class Signal(NamedTuple):
     key: str
     answer: Answer
     value: float | None
-    """In thousandths precision; None: an error."""
+    """None: an error, or nil."""
     failures: int = 0
     """In a row, this one included."""
     is_fallback: bool = False
+    is_nil: bool = False
+    """It failed so often that the formula gets nil for it (fallback behavior scalingModifiers)."""
 
 
 class Metric(NamedTuple):

@@ -72,9 +72,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One direction of the HPA's behaviour."""
+    """One direction of the HPA's behaviour. `window_seconds` and `tolerance` None: the controller's flags."""
 
-    window_seconds: int
+    window_seconds: int | None
     select: Literal["Max", "Min", "Disabled"]
     policies: tuple[Policy, ...]
     tolerance: float | None = None
