@@ -35,6 +35,17 @@ TidegateError
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+
+class Rejection(StrEnum):
+    """Why no engine took a request."""
+
+    NO_ENGINE = "no_engine"
+    ENGINE_BUSY = "engine_busy"
+    HOLD_FULL = "hold_full"
+    HOLD_TIMEOUT = "hold_timeout"
+
 
 class TidegateError(Exception):
     """Base of everything raised on purpose."""
@@ -184,6 +195,8 @@ class EngineFailed(RequestError):
     status = 502
     type = "api_error"
     code = "engine_failed"
+    # The connection broke, no other engine is left to try, and the request may be tried once more.
+    is_lost = False
 
 
 class NoEngine(RequestError):
@@ -191,9 +204,10 @@ class NoEngine(RequestError):
     type = "overloaded_error"
     code = "no_engine_available"
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: int, reason: Rejection = Rejection.NO_ENGINE) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.reason = reason
 
 
 class StateUnavailable(RequestError):

@@ -27,11 +27,14 @@ from serving.front.auth import Auth
 from serving.front.budget import Budget
 from serving.front.cold import app as api
 from serving.front.deadlines import Limits
+from serving.front.demand import Demand
 from serving.front.edge import Edge
+from serving.front.hold import Hold
 from serving.front.hot import HotProtocol
 from serving.front.ids import minter
-from serving.front.ledger import Ledger
+from serving.front.ledger import Counting, Ledger
 from serving.front.route import Endpoint, Fleet
+from serving.front.slo import Slo
 from serving.front.state.running import Running
 from serving.keeping import KeptState
 from serving.metrics import FrontMetrics
@@ -63,15 +66,20 @@ class Front:
     """One replica. Owns its parts from start to stop."""
 
     def __init__(self, settings: FrontSettings) -> None:
-        if not settings.engines and not settings.ray_serve:
-            raise SettingsError("front.engines", "no engine is configured: give --engine URL, or --ray-serve URL")
+        if not (settings.engines or settings.ray_serve or settings.endpoint_slices):
+            raise SettingsError(
+                "front.engines", "no engine is configured: give --engine URL, --ray-serve URL or --endpoint-slices NAME"
+            )
         self._settings = settings
         secret = (settings.cache_salt_secret or secrets.token_hex(16)).encode()
-        self._keys = known_keys.read(settings.api_keys, settings.keys_file, secret)
-        self._fleet = Fleet(_clock, settings.retry.cooldown_seconds)
+        self._keys = known_keys.read(settings.api_keys, settings.keys_file, secret, settings.slo)
+        self._fleet = Fleet(_clock, settings.retry.cooldown_seconds, settings.models)
+        self._hold = Hold(settings.hold, _clock)
         self._draining = False
         self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
         self._metrics = FrontMetrics(self._gauges)
+        self._demand = Demand(self._metrics, settings.slo, _clock)
+        self._demand.know(settings.models)
         self._state: KeptState | None = None
         self._clients: Listener | None = None
         self._running = Running(_clock, settings.timeouts.total_seconds)
@@ -115,16 +123,20 @@ class Front:
         return 0
 
     def _steps(self, auth: Auth, pool: EnginePool, state: KeptState) -> flow.Steps:
-        retry = self._settings.retry
+        settings, retry = self._settings, self._settings.retry
+        slo = Slo(settings.slo, settings.default_slo_class)
         attempts = Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry.attempts)
         return flow.Steps(
             auth=auth,
             budget=Budget(_clock),
+            slo=slo,
+            demand=self._demand,
             fleet=self._fleet,
+            hold=self._hold,
             attempts=attempts,
             keeping=state.keeping(self._fleet, attempts, _clock),
-            ledger=Ledger(self._metrics, self._lines, _clock, time.time),
-            limits=self._settings.limits,
+            ledger=Ledger(Counting(self._metrics, self._demand, slo), self._lines, _clock, time.time),
+            limits=settings.limits,
             clock=_clock,
         )
 
@@ -159,11 +171,15 @@ class Front:
         return Listener(app, "front.admin_port", settings.admin_host, settings.admin_port)
 
     def _is_ready(self) -> bool:
-        return not self._draining and self._fleet.is_ready()
+        """Where requests wait for an engine of a known model, no engine need be up: they are what wakes the first."""
+        waits = bool(self._settings.models and self._settings.hold.seconds)
+        return not self._draining and (waits or self._fleet.is_ready())
 
     def _take_over(self, endpoints: tuple[Endpoint, ...]) -> None:
         gone = {endpoint.id for endpoint in self._fleet.endpoints} - {endpoint.id for endpoint in endpoints}
         self._fleet.replace(endpoints)
+        self._demand.know(self._fleet.models())
+        self._hold.look(self._fleet.ready)
         for engine in gone:
             self._metrics.forget_engine(engine)
         if self._on_ready is not None and self._is_ready():
@@ -172,7 +188,7 @@ class Front:
 
     def _gauges(self) -> Iterator[Metric]:
         redis_is_up = self._state.redis_is_up if self._state is not None else None
-        return admin.gauges(self._fleet, self._in_flight, self._is_ready, redis_is_up)
+        return admin.gauges(self._fleet, self._demand.needs(), self._in_flight, self._is_ready, redis_is_up)
 
     def _in_flight(self) -> int:
         connections = self._clients.connections if self._clients is not None else []
@@ -189,12 +205,14 @@ class Front:
             times.keep_alive_seconds,
             times.write_seconds,
             times.total_seconds,
+            settings.hold.seconds or times.total_seconds,
         )
         period = min(_LONGEST_TICK_SECONDS, shortest / 4)
         while True:
             await asyncio.sleep(period)
             now = _clock()
             pool.tick()
+            self._hold.tick()
             self._running.tick()
             for connection in self._clients.connections if self._clients is not None else ():
                 connection.tick(now)

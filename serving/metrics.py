@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from typing import NamedTuple
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -19,12 +20,16 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from serving.errors import Rejection
+
 TTFT_EDGES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 TPOT_EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
 COMMIT_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DURATION_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 Labels = tuple[str, ...]
+
+_KINDS = ("prefill", "decode")
 
 
 class FrontSeries(StrEnum):
@@ -110,6 +115,16 @@ class FrontMetrics(Collector):
         self.tokens = Counts(FrontSeries.TOKENS, "Tokens of ended requests.", ("model", "kind"))
         self.attempts = Counts(FrontSeries.ATTEMPTS, "Attempts at engines.", ("engine", "outcome"))
         self.cancellations = Counts("tidegate_cancellations", "Requests whose client left.", ("phase",))
+        self.offered = Counts(
+            FrontSeries.OFFERED_TOKENS,
+            "Tokens that arriving requests ask engines to compute, estimated, refused requests included.",
+            ("model", "kind"),
+        )
+        self.rejected = Counts(
+            FrontSeries.REJECTED, "Requests that were refused for lack of an engine.", ("model", "reason")
+        )
+        self.slo_total = Counts(FrontSeries.SLO_TOTAL, "Requests that their SLO class judges.", ("model", "class"))
+        self.slo_good = Counts(FrontSeries.SLO_GOOD, "Those that met their SLO class.", ("model", "class"))
         self.histories = Counts("tidegate_histories_read", "Histories of sessions read for a turn.", ("source",))
         self.commit = Spread(
             "tidegate_turn_commit_seconds",
@@ -136,14 +151,56 @@ class FrontMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         for family in (self.requests, self.tokens, self.attempts, self.cancellations, self.histories):
             yield family.family()
+        for family in (self.offered, self.rejected, self.slo_total, self.slo_good):
+            yield family.family()
         for spread in (self.ttft, self.tpot, self.duration, self.commit):
             yield spread.family()
         yield from self._gauges()
+
+    def know(self, model: str, classes: Iterable[str]) -> None:
+        """Series of this model exist from now on, zero where nothing happened: who scales by them must find them."""
+        for counts, values in (
+            (self.offered, _KINDS),
+            (self.rejected, tuple(Rejection)),
+            (self.slo_total, tuple(classes)),
+            (self.slo_good, tuple(classes)),
+        ):
+            for value in values:
+                counts.values[model, value] += 0.0
 
     def forget_engine(self, engine: str) -> None:
         """Drop the series of an engine that is gone."""
         for labels in [labels for labels in self.attempts.values if labels[0] == engine]:
             del self.attempts.values[labels]
+
+
+class Need(NamedTuple):
+    """What waits for one model at the moment of a scrape."""
+
+    model: str
+    prefill_tokens: float
+    decode_tokens: float
+    requests: int
+    oldest_seconds: float
+
+
+def need_gauges(needs: Iterable[Need], ready: Callable[[str], int]) -> Iterator[Metric]:
+    """The front's part of what engines are scaled by; `ready` counts the engines of a model."""
+    tokens = GaugeMetricFamily(
+        FrontSeries.QUEUED_TOKENS, "Tokens of requests that have no first token yet.", labels=("model", "kind")
+    )
+    waiting = GaugeMetricFamily(
+        FrontSeries.WAITING, "Requests that are held, and streams without a first event.", labels=("model",)
+    )
+    oldest = GaugeMetricFamily(FrontSeries.OLDEST_WAIT, "How long the oldest of them waits.", labels=("model",))
+    engines = GaugeMetricFamily(FrontSeries.ENGINES_READY, "Engines that take requests.", labels=("model",))
+    for need in needs:
+        tokens.add_metric((need.model, _KINDS[0]), need.prefill_tokens)
+        tokens.add_metric((need.model, _KINDS[1]), need.decode_tokens)
+        waiting.add_metric((need.model,), need.requests)
+        oldest.add_metric((need.model,), need.oldest_seconds)
+        engines.add_metric((need.model,), ready(need.model))
+    yield from (tokens, waiting, oldest, engines)
 
 
 def gauge(name: str, help_text: str, values: dict[Labels, float], labels: Labels = ()) -> Metric:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,18 @@ from serving.front.state import history
 from serving.front.state.history import Strategy
 
 _ENTRY_FIELDS = frozenset(
-    {"name", "team", "key", "sha256", "models", "requests_per_minute", "tokens_per_minute", "expires", "history"}
+    {
+        "name",
+        "team",
+        "key",
+        "sha256",
+        "models",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "expires",
+        "history",
+        "slo_class",
+    }
 )
 
 
@@ -32,7 +43,7 @@ class KnownKeys:
         return self._callers.get(digest)
 
 
-def read(plain: Iterable[str], keys_file: str | None, salt_secret: bytes) -> KnownKeys:
+def read(plain: Iterable[str], keys_file: str | None, salt_secret: bytes, slo_classes: Collection[str]) -> KnownKeys:
     """Raises `SettingsError` naming the entry that is wrong."""
     callers: dict[bytes, Caller] = {}
     for index, key in enumerate(plain):
@@ -45,6 +56,7 @@ def read(plain: Iterable[str], keys_file: str | None, salt_secret: bytes) -> Kno
         where = f"front.keys_file: keys[{index}]"
         digest, shown = _identity(entry, where)
         try:
+            _check_class(entry.get("slo_class"), slo_classes)
             callers[digest] = _caller(entry, digest, shown, salt_secret)
         except (TypeError, ValueError) as error:
             raise SettingsError(where, str(error)) from None
@@ -97,7 +109,13 @@ def _caller(entry: dict[str, Any], digest: bytes, shown: str, salt_secret: bytes
         tokens_per_minute=_limit(entry, "tokens_per_minute"),
         expires_at=_expiry(entry.get("expires")),
         history=_history(entry.get("history")),
+        slo_class=entry.get("slo_class"),
     )
+
+
+def _check_class(value: Any, known: Collection[str]) -> None:
+    if value is not None and value not in known:
+        raise ValueError(f"slo_class must be one of front.slo: {', '.join(known)}")
 
 
 def _history(value: Any) -> Strategy | None:

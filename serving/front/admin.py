@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.front.cold.app import add_health, answer_errors
 from serving.front.route import Fleet
-from serving.metrics import gauge
+from serving.metrics import Need, gauge, need_gauges
 
 
 def create(
@@ -48,11 +48,16 @@ def create(
 
 
 def gauges(
-    fleet: Fleet, in_flight: Callable[[], int], is_ready: Callable[[], bool], redis_is_up: bool | None
+    fleet: Fleet,
+    needs: Iterable[Need],
+    in_flight: Callable[[], int],
+    is_ready: Callable[[], bool],
+    redis_is_up: bool | None,
 ) -> Iterator[Metric]:
     """What is true at the moment of a scrape; `redis_is_up` is None where none is configured."""
     if redis_is_up is not None:
         yield gauge("redis_up", "1 while Redis answers; else histories come from the durable store.", {(): redis_is_up})
+    yield from need_gauges(needs, fleet.ready)
     yield gauge("requests_in_flight", "Generation requests being answered.", {(): in_flight()})
     yield gauge("ready", "1 while this front takes new requests.", {(): float(is_ready())})
     yield gauge(

@@ -7,7 +7,17 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from serving.errors import EngineFailed, EngineRefused, EngineTimeout, Lost, NoEngine, Silent, UpstreamError
+from serving.errors import (
+    EngineFailed,
+    EngineRefused,
+    EngineTimeout,
+    Lost,
+    NoEngine,
+    Rejection,
+    Silent,
+    Unreachable,
+    UpstreamError,
+)
 from serving.front import events, wire
 from serving.front.eager import Wake
 from serving.front.route import Endpoint, Fleet, Load
@@ -16,6 +26,7 @@ from serving.front.wire import GenerationRequest
 _RETRY_AFTER_SECONDS = 2
 # Includes a 200 that is not what was asked for, and refusals of our own key.
 _RETRY_STATUSES = frozenset({200, 401, 403, 408, 429, 500, 502, 503, 504})
+_BUSY = frozenset({429, 503})
 # A request that broke this many engines breaks the next one too.
 _POISON_QUOTA = 2
 
@@ -82,6 +93,10 @@ class Upstream(Protocol):
 class Trail(Protocol):
     """Is told of each attempt as it happens."""
 
+    @property
+    def broken(self) -> int:
+        """Engines whose connection this request lost so far."""
+
     def sent(self, endpoint: Endpoint) -> None: ...
 
     def came_back(self, outcome: str) -> None:
@@ -111,13 +126,13 @@ class RetryBudget:
 class Started:
     """An attempt under way, counted in at its engine; its end counts it out and stops what was not read."""
 
-    __slots__ = ("_load", "endpoint", "reply")
+    __slots__ = ("endpoint", "load", "reply")
 
     def __init__(self, endpoint: Endpoint, reply: Reply, load: Load) -> None:
         load.in_flight += 1
         self.endpoint = endpoint
         self.reply = reply
-        self._load = load
+        self.load = load
 
     def __enter__(self) -> Started:
         return self
@@ -126,7 +141,7 @@ class Started:
         self.end(whole=kind is None)
 
     def end(self, *, whole: bool) -> None:
-        self._load.in_flight -= 1
+        self.load.in_flight -= 1
         if whole:
             self.reply.discard()
         else:
@@ -139,7 +154,7 @@ class Attempts:
     def __init__(self, upstream: Upstream, fleet: Fleet, retries: RetryBudget, limit: int) -> None:
         self._upstream = upstream
         self._fleet = fleet
-        self._retries = retries
+        self.retries = retries
         self._limit = limit
 
     async def start(
@@ -152,13 +167,14 @@ class Attempts:
         trail: Trail,
     ) -> Started:
         """Raises `EngineRefused`, `EngineFailed`, `EngineTimeout` or `NoEngine` once no attempt is left."""
-        self._retries.earn()
+        self.retries.earn()
         failure: UpstreamError | int | None = None
-        broken = 0
+        broken, is_busy, untried = trail.broken, False, len(candidates)
         for number, endpoint in enumerate(candidates[: self._limit], start=1):
-            if number > 1 and not self._retries.spend():
+            if number > 1 and not self.retries.spend():
                 break
             trail.sent(endpoint)
+            untried -= 1
             body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None)
             post = Post(request.route.path, request_id, body, request.stream, fresh=number > 1)
             reply = self._upstream.send(endpoint, post)
@@ -166,7 +182,7 @@ class Attempts:
             usable = False
             try:
                 await reply.arrived
-                failure = self._judge(reply, request, endpoint, trail)
+                failure = self._judge(started, request, trail)
                 usable = failure is None
             finally:
                 if not usable:
@@ -174,15 +190,17 @@ class Attempts:
             if usable:
                 return started
             broken += isinstance(failure, Lost)
+            is_busy = is_busy or failure in _BUSY
             if broken >= _POISON_QUOTA:
                 break
-        raise _final(failure, broken)
+        raise _final(failure, broken, untried, is_busy=is_busy)
 
-    def _judge(
-        self, reply: Reply, request: GenerationRequest, endpoint: Endpoint, trail: Trail
-    ) -> UpstreamError | int | None:
+    def _judge(self, started: Started, request: GenerationRequest, trail: Trail) -> UpstreamError | int | None:
         """None when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""
+        reply = started.reply
         error, status = reply.error, reply.status
+        if error is None:
+            started.load.is_gone = False
         if error is None and status == 200 and reply.is_stream == request.stream and not _is_stillborn(reply, request):
             trail.came_back("ok")
             return None
@@ -190,7 +208,11 @@ class Attempts:
             trail.came_back("refused")
             raise _refusal(status, reply.body, request)
         trail.came_back(type(error).__name__.lower() if error is not None else str(status))
-        self._fleet.failed(endpoint)
+        if error is None and status == 503 and not _is_overload(reply.body):
+            error = Unreachable("takes no requests now")
+        if isinstance(error, Unreachable):
+            started.load.is_gone = True
+        self._fleet.failed(started.endpoint)
         return error if error is not None else status
 
 
@@ -206,14 +228,34 @@ def _is_stillborn(reply: Reply, request: GenerationRequest) -> bool:
     return first.error is not None or (first.done and first.finish is None)
 
 
-def _final(failure: UpstreamError | int | None, broken: int) -> EngineFailed | EngineTimeout | NoEngine:
+def _is_overload(body: bytes) -> bool:
+    """A 503 of an engine that has too much to do says so in an error object; any other means that it is no engine now.
+
+    That is a cell that drains, Ray Serve's plain text, or a proxy that has nobody behind it.
+    """
+    try:
+        content: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    error = content.get("error") if isinstance(content, dict) else None
+    return isinstance(error, dict) and error.get("code") != "draining"
+
+
+def _final(
+    failure: UpstreamError | int | None, broken: int, untried: int, *, is_busy: bool
+) -> EngineFailed | EngineTimeout | NoEngine:
     if isinstance(failure, Silent):
         return EngineTimeout("The engine did not answer in time.")
-    if isinstance(failure, Lost) or (isinstance(failure, int) and failure not in (429, 503)):
+    if isinstance(failure, Lost) or (isinstance(failure, int) and failure not in _BUSY):
         error = EngineFailed("The engine failed before it answered.")
         error.should_retry = False if broken >= _POISON_QUOTA else None
+        error.is_lost = isinstance(failure, Lost) and broken < _POISON_QUOTA and not untried
         return error
-    return NoEngine("No engine can take the request now. Try again shortly.", retry_after_seconds=_RETRY_AFTER_SECONDS)
+    return NoEngine(
+        "No engine can take the request now. Try again shortly.",
+        retry_after_seconds=_RETRY_AFTER_SECONDS,
+        reason=Rejection.ENGINE_BUSY if is_busy else Rejection.NO_ENGINE,
+    )
 
 
 def _refusal(status: int, body: bytes, request: GenerationRequest) -> EngineRefused:

@@ -18,7 +18,8 @@ class Caller:
     """Who is asking, and what they may.
 
     `models` empty means every model. Limits are per minute, None meaning none. `cache_salt` separates the engine's
-    prefix cache between teams. `history` is the strategy of its sessions, None the server's.
+    prefix cache between teams. `history` is the strategy of its sessions, `slo_class` the class of its requests, None
+    the server's.
     """
 
     key_id: str
@@ -30,6 +31,7 @@ class Caller:
     tokens_per_minute: int | None = None
     expires_at: float | None = None
     history: Strategy | None = None
+    slo_class: str | None = None
 
     def may_use(self, model: str) -> bool:
         return not self.models or model in self.models

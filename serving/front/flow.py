@@ -5,11 +5,12 @@
 3 budget    `Caller`, estimate → `Reservation`                budget.py
 4 session   what is kept → `Kept`, with its history           state/session.py, state/kept.py
 5 cache     (answers given before: not here yet)
-6 route     model → ordered candidates                        route.py
+6 route     model → ordered candidates, or a nap until        route.py, hold.py
+            an engine comes
 7 attempt   candidates → `Started`, an engine's first bytes   attempt.py
 8 relay     `Started` → the client's bytes, `Outcome`         relay.py
 9 ledger    the turn → the durable store, then its end        state/commit.py
-            → the client; metrics and one log line            ledger.py
+            → the client; metrics and one log line            ledger.py, demand.py, slo.py
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from serving.errors import EngineRefused, InternalError, RequestError, ShuttingDown
+from serving.errors import EngineFailed, EngineRefused, InternalError, NoEngine, RequestError, ShuttingDown
 from serving.front import wire
-from serving.front.attempt import Attempts
+from serving.front.attempt import Attempts, Started
 from serving.front.auth import Auth, Caller, authorise
 from serving.front.budget import Budget, Reservation
+from serving.front.demand import Demand
 from serving.front.exchange import Exchange
+from serving.front.hold import Hold
 from serving.front.ledger import Entry, Ledger
 from serving.front.relay import Client, Stream, Whole
 from serving.front.route import Fleet
+from serving.front.slo import Slo
 from serving.front.state.kept import Keeping
 from serving.front.wire import Arrived, GenerationRequest
 from serving.settings import LimitSettings
@@ -42,7 +46,10 @@ class Steps:
 
     auth: Auth
     budget: Budget
+    slo: Slo
+    demand: Demand
     fleet: Fleet
+    hold: Hold
     attempts: Attempts
     keeping: Keeping
     ledger: Ledger
@@ -67,11 +74,13 @@ async def serve(steps: Steps, arrived: Arrived, client: Exchange) -> None:
         entry.auth_at = clock()
         entry.request = request = wire.read(arrived, steps.limits)
         authorise(caller, request.model)
+        entry.slo_class = steps.slo.class_of(arrived.headers, caller)
         entry.request_at = clock()
         with steps.budget.reserve(caller, request.prompt_tokens + request.output_tokens) as reservation:
             entry.budget_at = clock()
             admitted = Admitted(caller, request, reservation)
             if request.keep is None:
+                entry.offer = steps.demand.offer(request, arrived.at)
                 client.begin(reservation.headers, stream=request.stream)
                 await _generate(steps, entry, admitted, client)
             else:
@@ -92,6 +101,7 @@ async def _generate_kept(steps: Steps, entry: Entry, admitted: Admitted, client:
     if kept is None:
         return
     entry.history_source = kept.source
+    entry.offer = steps.demand.offer(request, entry.arrived.at, kept.history_tokens)
     async with kept:
         await kept.start(reservation.headers)
         while True:
@@ -106,17 +116,14 @@ async def _generate_kept(steps: Steps, entry: Entry, admitted: Admitted, client:
 
 
 async def _generate(steps: Steps, entry: Entry, admitted: Admitted, client: Client) -> None:
-    caller, request, reservation = admitted
-    clock = steps.clock
-    candidates = steps.fleet.candidates(request.model)
-    entry.route_at = clock()
-    with await steps.attempts.start(
-        request, candidates, request_id=entry.arrived.id, cache_salt=caller.cache_salt, trail=entry
-    ) as started:
-        entry.attempt_at = clock()
+    _, request, reservation = admitted
+    with await _start(steps, entry, admitted) as started:
+        entry.attempt_at = steps.clock()
+        if entry.offer is not None:
+            entry.offer.begun()
         try:
             if request.stream:
-                stream = Stream(started, request, client, clock)
+                stream = Stream(started, request, client, steps.clock)
                 entry.outcome = stream.outcome
                 await stream.done
             else:
@@ -127,6 +134,54 @@ async def _generate(steps: Steps, entry: Entry, admitted: Admitted, client: Clie
                 reservation.settle(outcome.tokens_or(request.prompt_tokens))
                 if outcome.error is not None:
                     steps.fleet.failed(started.endpoint)
+
+
+async def _start(steps: Steps, entry: Entry, admitted: Admitted) -> Started:
+    """Steps 6 and 7: at once where the model has an engine, else behind those that wait for one."""
+    model, reason = admitted.request.model, None
+    if not steps.hold.has_waiting(model) or steps.fleet.ready(model):
+        try:
+            return await _attempt(steps, entry, admitted)
+        except (NoEngine, EngineFailed) as error:
+            if not steps.hold.takes(error):
+                raise
+            reason = error
+    return await _wait_and_start(steps, entry, admitted, reason)
+
+
+async def _wait_and_start(
+    steps: Steps, entry: Entry, admitted: Admitted, reason: NoEngine | EngineFailed | None
+) -> Started:
+    """Raises what `_attempt` raises, and `NoEngine` when no engine comes in time or too many wait."""
+    offer, model = entry.offer, admitted.request.model
+    assert offer is not None
+    with steps.hold.enter(model, len(entry.arrived.body)) as held:
+        while True:
+            began = steps.clock()
+            offer.held()
+            try:
+                await held.nap(reason)
+            finally:
+                entry.held_seconds += steps.clock() - began
+            offer.sent()
+            # What broke an engine that is still there is asked again within the budget for retries only.
+            if isinstance(reason, EngineFailed) and not held.is_excused and not steps.attempts.retries.spend():
+                raise reason
+            try:
+                return await _attempt(steps, entry, admitted)
+            except (NoEngine, EngineFailed) as error:
+                if not steps.hold.takes(error):
+                    raise
+                reason = error
+
+
+async def _attempt(steps: Steps, entry: Entry, admitted: Admitted) -> Started:
+    caller, request, _ = admitted
+    candidates = steps.fleet.candidates(request.model)
+    entry.route_at = steps.clock()
+    return await steps.attempts.start(
+        request, candidates, request_id=entry.arrived.id, cache_salt=caller.cache_salt, trail=entry
+    )
 
 
 def _told(error: BaseException, arrived: Arrived, client: Exchange) -> RequestError:

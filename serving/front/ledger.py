@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from serving.errors import ClientLeft, RequestError
+from serving.errors import ClientLeft, NoEngine, RequestError
 from serving.front.auth import Caller
+from serving.front.demand import Demand, Offer
 from serving.front.relay import Outcome
 from serving.front.route import Endpoint
+from serving.front.slo import Ended, Slo
 from serving.front.wire import Arrived, GenerationRequest
 from serving.metrics import FrontMetrics
 
@@ -23,8 +25,13 @@ class Entry:
 
     caller: Caller | None = None
     request: GenerationRequest | None = None
+    slo_class: str | None = None
+    offer: Offer | None = None
     endpoint: Endpoint | None = None
     attempts = 0
+    broken = 0
+    # How long it waited because no engine was ready.
+    held_seconds = 0.0
     outcome: Callable[[], Outcome] | None = None
     error: RequestError | None = None
     # How long the end of the answer waited for the durable store.
@@ -50,6 +57,7 @@ class Entry:
     def came_back(self, outcome: str) -> None:
         if self.endpoint is not None:
             self.attempt_outcomes.append((self.endpoint.id, outcome))
+        self.broken += outcome == "lost"
 
     @property
     def phase(self) -> str:
@@ -65,13 +73,21 @@ class Lines(Protocol):
     def __call__(self, line: bytes) -> None: ...
 
 
+class Counting(NamedTuple):
+    """Who has to hear of each request that ended."""
+
+    metrics: FrontMetrics
+    demand: Demand
+    slo: Slo
+
+
 class Ledger:
     """Closes entries."""
 
     def __init__(
-        self, metrics: FrontMetrics, lines: Lines | None, clock: Callable[[], float], now: Callable[[], float]
+        self, counts: Counting, lines: Lines | None, clock: Callable[[], float], now: Callable[[], float]
     ) -> None:
-        self._metrics = metrics
+        self._metrics, self._demand, self._slo = counts
         self._lines = lines
         self._clock = clock
         self._now = now
@@ -83,6 +99,7 @@ class Ledger:
         error = entry.error or (outcome.error if outcome else None)
         model = _bounded_model(entry)
         self._count(entry, outcome, error, model, ended_at)
+        self._judge(entry, outcome, error, ended_at)
         if self._lines is not None:
             self._lines(orjson.dumps(self._line(entry, outcome, error, ended_at)))
 
@@ -116,6 +133,20 @@ class Ledger:
             tokens_of[model, "prompt"] += usage.prompt_tokens
             tokens_of[model, "cached"] += usage.cached_tokens
 
+    def _judge(self, entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float) -> None:
+        """What it says of the demand, of its SLO class, of the lack of engines."""
+        request, metrics, name = entry.request, self._metrics, entry.slo_class
+        if entry.offer is not None:
+            self._demand.settle(entry.offer, outcome.usage if outcome else None, error)
+        if request is None or name is None or not self._demand.knows(request.model):
+            return
+        if isinstance(error, NoEngine):
+            metrics.rejected.values[request.model, error.reason] += 1
+        good = self._slo.is_good(name, Ended(request.stream, entry.arrived.at, ended_at, outcome, error))
+        if good is not None:
+            metrics.slo_total.values[request.model, name] += 1
+            metrics.slo_good.values[request.model, name] += good
+
     def _line(
         self, entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float
     ) -> dict[str, Any]:
@@ -130,6 +161,7 @@ class Ledger:
             "team": caller.team if caller else None,
             "key": caller.key_shown if caller else None,
             "model": request.model[:_ID_LENGTH] if request else None,
+            "slo_class": entry.slo_class,
             "stream": request.stream if request else None,
             "engine": entry.endpoint.id if entry.endpoint else None,
             "attempts": entry.attempts,
@@ -138,6 +170,7 @@ class Ledger:
             "finish": outcome.finish if outcome else None,
             "ttft_seconds": _rounded(outcome.first_at - arrived.at) if streamed and outcome else None,
             "duration_seconds": _rounded(ended_at - arrived.at),
+            "held_seconds": _rounded(entry.held_seconds),
             "prompt_tokens": usage.prompt_tokens if usage else None,
             "cached_tokens": usage.cached_tokens if usage else None,
             "output_tokens": outcome.output_tokens if outcome else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from serving.errors import NoEngine, NotFound
@@ -15,7 +15,8 @@ class Endpoint:
     """One engine. `id` is `host:port` and the path before `/v1`, if there is one.
 
     `models` maps served names to context lengths in tokens (0: not told). `is_vllm` engines get the fields that only
-    vLLM knows. One that answers without listing its models `takes_any`: it has to judge the names itself.
+    vLLM knows. One that answers without listing its models `takes_any`: it has to judge the names itself. One that did
+    not answer when it was last asked is not `is_up`.
     """
 
     id: str
@@ -26,6 +27,10 @@ class Endpoint:
     models: dict[str, int] = field(default_factory=dict)
     is_vllm: bool = False
     takes_any: bool = False
+    is_up: bool = True
+
+    def serves(self, model: str) -> bool:
+        return model in self.models or self.takes_any
 
     @property
     def url(self) -> str:
@@ -33,22 +38,28 @@ class Endpoint:
 
 
 class Load:
-    """What this front knows of one engine's present state."""
+    """What this front knows of one engine's present state. One that `is_gone` took no request when last asked."""
 
-    __slots__ = ("in_flight", "suspect_until", "turn")
+    __slots__ = ("in_flight", "is_gone", "suspect_until", "turn")
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.is_gone = False
         self.suspect_until = 0.0
         self.turn = 0
 
 
 class Fleet:
-    """Owns the snapshot of engines and the load of each. An engine that failed is asked last, never not at all."""
+    """Owns the snapshot of engines and the load of each. An engine that failed is asked last, never not at all.
 
-    def __init__(self, clock: Callable[[], float], cooldown_seconds: float) -> None:
+    `expected` are models whose engines may yet have to come; so may those of a model that was here before.
+    """
+
+    def __init__(self, clock: Callable[[], float], cooldown_seconds: float, expected: Iterable[str] = ()) -> None:
         self._clock = clock
         self._cooldown = cooldown_seconds
+        self._expected = dict.fromkeys(expected, 0)
+        self._seen = set(self._expected)
         self._endpoints: tuple[Endpoint, ...] = ()
         self._loads: dict[str, Load] = {}
         self._turn = 0
@@ -58,21 +69,41 @@ class Fleet:
         return self._endpoints
 
     def replace(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """Take over a new snapshot; the loads of engines that are gone go with their last request."""
+        """Take over a new snapshot; the loads of engines that are not in it go with their last request."""
+        before = {endpoint.id: endpoint for endpoint in self._endpoints}
         self._endpoints = endpoints
         self._loads = {endpoint.id: self._loads.get(endpoint.id) or Load() for endpoint in endpoints}
+        for endpoint in endpoints:
+            earlier = before.get(endpoint.id)
+            if endpoint.is_up and not (earlier and earlier.is_up and (earlier.models or earlier.takes_any)):
+                self._loads[endpoint.id].is_gone = False
+            if endpoint.is_up and earlier:
+                self._seen -= earlier.models.keys() - endpoint.models.keys()
+        self._seen.update(*[endpoint.models for endpoint in endpoints], self._expected)
 
     def is_ready(self) -> bool:
         """Some engine has answered."""
         return any(endpoint.models or endpoint.takes_any for endpoint in self._endpoints)
 
-    def models(self) -> dict[str, Endpoint]:
-        """Served names in order, each with an engine that serves it."""
-        served: dict[str, Endpoint] = {}
+    def ready(self, model: str) -> int:
+        """Engines of a model that take requests, as far as is known."""
+        return sum(
+            endpoint.is_up and endpoint.serves(model) and not self._loads[endpoint.id].is_gone
+            for endpoint in self._endpoints
+        )
+
+    @property
+    def known(self) -> Collection[str]:
+        """Models that are expected, or were served here and not taken away from an engine that stays."""
+        return self._seen
+
+    def models(self) -> dict[str, int]:
+        """Names that are expected or served, with their context lengths in tokens (0: not told)."""
+        served: dict[str, int] = {}
         for endpoint in self._endpoints:
-            for model in endpoint.models:
-                served.setdefault(model, endpoint)
-        return served
+            for model, context_length in endpoint.models.items():
+                served.setdefault(model, context_length)
+        return {**self._expected, **served} if self._expected else served
 
     def context_length(self, model: str) -> int:
         """Tokens that the model's engines take, the fewest where they differ; 0 where none has told."""
@@ -81,7 +112,7 @@ class Fleet:
     def candidates(self, model: str) -> list[Endpoint]:
         """Engines of a model, the one to try first in front: healthy, then least in flight, then longest not used.
 
-        Raises `NotFound` for an unknown model and `NoEngine` while no engine has told its models yet.
+        Raises `NoEngine` for a known model without an engine, and for any while none is known; else `NotFound`.
         """
         found = [endpoint for endpoint in self._endpoints if model in endpoint.models or endpoint.takes_any]
         if not found:
@@ -115,10 +146,9 @@ class Fleet:
         return load.suspect_until > now, load.in_flight, load.turn
 
     def _refuse(self, model: str) -> None:
-        known = self.models()
-        if not known:
+        if not self._seen or model in self._seen:
             raise NoEngine("No engine is ready yet. Try again shortly.", retry_after_seconds=_RETRY_AFTER_SECONDS)
-        names = ", ".join(f"`{name}`" for name in list(known)[:10])
+        names = ", ".join(f"`{name}`" for name in list(self.models() or self._seen)[:10])
         raise NotFound(
             f"The model `{model}` does not exist here. Known: {names}.", param="model", code="model_not_found"
         )

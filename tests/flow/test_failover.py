@@ -79,7 +79,8 @@ def test_an_engine_that_resets_new_connections_is_passed_over(pair: World) -> No
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_with_every_engine_down_it_is_5xx_and_heals_by_itself(pair: World, stream: bool) -> None:
+def test_with_every_engine_down_it_is_5xx_and_heals_by_itself(world: MakeWorld, stream: bool) -> None:
+    pair = world(2, {"front.retry.budget_ratio": 1, "front.engine_poll_seconds": 0.2, "front.hold.seconds": 0})
     for engine in pair.engines:
         engine.down()
     for _ in range(5):

@@ -36,7 +36,7 @@ def test_the_admin_port_serves_no_api(solo: World, path: str) -> None:
 
 
 def test_a_front_without_an_engine_lives_and_is_not_ready(fresh_world: MakeWorld) -> None:
-    world = fresh_world(1, {"front.engine_poll_seconds": 0.1}, started=False)
+    world = fresh_world(1, {"front.engine_poll_seconds": 0.1, "front.hold.seconds": 0}, started=False)
     world.engine.down()
     world.front.launch()
     eventually(lambda: world.front.readiness() == 503, within=10, what="not ready")

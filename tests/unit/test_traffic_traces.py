@@ -13,10 +13,12 @@ from loadtest.plan import Arrivals, TrafficClass, Workload
 from loadtest.traffic.schedule import offered, schedule
 from loadtest.traffic.session import Session, Turn
 from loadtest.traffic.traces import TraceError, read
+from serving.front.demand import Demand
 from serving.front.dialect import CHAT
 from serving.front.events import Usage
-from serving.front.ledger import Entry, Ledger
+from serving.front.ledger import Counting, Entry, Ledger
 from serving.front.relay import Outcome
+from serving.front.slo import Slo
 from serving.front.wire import Arrived
 from serving.metrics import FrontMetrics
 
@@ -93,7 +95,9 @@ def test_requests_without_usage_are_counted_as_skipped(tmp_path: Path) -> None:
 
 def test_what_a_front_really_logs_is_read(tmp_path: Path) -> None:
     log: list[bytes] = []
-    ledger = Ledger(FrontMetrics(), log.append, lambda: 5.0, lambda: 1.8e9)
+    metrics = FrontMetrics()
+    counting = Counting(metrics, Demand(metrics, (), lambda: 5.0), Slo({}, ""))
+    ledger = Ledger(counting, log.append, lambda: 5.0, lambda: 1.8e9)
     for prompt_tokens, at in ((50, 1.0), (60, 3.0)):
         entry = Entry(Arrived("r", at, CHAT, {}, b""))
         usage = Usage(prompt_tokens, 10)

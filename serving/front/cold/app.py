@@ -33,16 +33,16 @@ def create(auth: Auth, fleet: Fleet, is_ready: Callable[[], bool], new_id: Calla
     async def models(request: Request) -> Response:
         caller = auth.identify(raw_headers(request))
         served = fleet.models().items()
-        cards = [_card(name, endpoint.models[name]) for name, endpoint in served if caller.may_use(name)]
+        cards = [_card(name, context_length) for name, context_length in served if caller.may_use(name)]
         return JSONResponse({"object": "list", "data": cards}, headers={"x-request-id": new_id()})
 
     @app.get("/v1/models/{model:path}")
     async def one_model(model: str, request: Request) -> Response:
         caller = auth.identify(raw_headers(request))
-        endpoint = fleet.models().get(model)
-        if endpoint is None or not caller.may_use(model):
+        context_length = fleet.models().get(model)
+        if context_length is None or not caller.may_use(model):
             raise NotFound(f"The model `{model}` does not exist here.", param="model", code="model_not_found")
-        return JSONResponse(_card(model, endpoint.models[model]), headers={"x-request-id": new_id()})
+        return JSONResponse(_card(model, context_length), headers={"x-request-id": new_id()})
 
     return app
 

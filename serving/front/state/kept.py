@@ -139,6 +139,11 @@ class Kept:
         """The store that had the history."""
         return self._conversation.source
 
+    @property
+    def history_tokens(self) -> int:
+        """What the history before it costs, about."""
+        return self._conversation.sent_tokens
+
     def shorten(self, refused: EngineRefused) -> bool:
         """Send less history, where an engine found the prompt too long; False when that is not it."""
         shorter = self._keeping.sessions.fitting.shorter(self._conversation) if refused.is_too_long else None
