@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.simulate.fleet import Floats, Results
 from autoscale.simulate.run_result import Run, Score, Spans, Totals
+from loadtest.slo import Slo
 
 RECOVERED = 0.9
 _NOISE = 0.05
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The SLO that each request is held to."""
-
-    ttft_seconds: float = 0.5
-    tpot_seconds: float = 0.05
-
-
-def good(results: Results, slo: Limits) -> NDArray[np.bool_]:
+def good(results: Results, slo: Slo) -> NDArray[np.bool_]:
     """Per request. No TPOT: an answer of one token, judged by its TTFT. No TTFT: none came."""
-    fast = np.isnan(results.tpot_seconds) | (results.tpot_seconds <= slo.tpot_seconds)
-    return ~results.rejected & (results.ttft_seconds <= slo.ttft_seconds) & fast
+    ttft, tpot = (math.inf if limit is None else limit for limit in (slo.ttft_seconds, slo.tpot_seconds))
+    fast = np.isnan(results.tpot_seconds) | (results.tpot_seconds <= tpot)
+    return ~results.rejected & (results.ttft_seconds <= ttft) & fast
 
 
-def spans(at_seconds: Floats, results: Results, slo: Limits, seconds: float, width: float) -> Spans:
+def spans(at_seconds: Floats, results: Results, slo: Slo, seconds: float, width: float) -> Spans:
     """Counts by time of arrival."""
     edges = np.arange(0, seconds + width, width)
     held = good(results, slo)

@@ -85,7 +85,7 @@ class World:
         if rate and self._ready and elapsed > 0:
             died = int(self._rng.binomial(self._ready, -np.expm1(-rate * elapsed / 3600)))
             self._fleet.fail(died)
-            self._ready -= died
+            self._ready = self._fleet.sample().ready
             self.died += died
 
     def _reconcile(self) -> None:

@@ -44,20 +44,21 @@ def tidegate(signals: Signals, given: Mapping[str, Value], bounds: Bounds) -> Sc
     """signals.yaml as the chart renders it."""
     triggers = {name: signals.query(name, "front", given) for name in signals.signals}
     composite = signals.composite
-    return {
-        **_head(bounds, polling=5),
-        "fallback": {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"},
-        "advanced": {
-            "horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": UP_AT_ONCE, "scaleDown": DOWN_SLOWLY}},
-            "scalingModifiers": {
-                "formula": signals.formula(given),
-                "target": composite.target,
-                "activationTarget": composite.activation_target,
-                "metricType": composite.metric_type,
-            },
-        },
-        "triggers": [_trigger(name, query, "1", ignoreNullValues="false") for name, query in triggers.items()],
+    modifiers = {
+        "formula": signals.formula(given),
+        "target": composite.target,
+        "activationTarget": composite.activation_target,
+        "metricType": composite.metric_type,
     }
+    behavior = {"scaleUp": UP_AT_ONCE, "scaleDown": DOWN_SLOWLY}
+    return _document(
+        "tidegate",
+        bounds,
+        5,
+        fallback={"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"},
+        advanced={"horizontalPodAutoscalerConfig": {"behavior": behavior}, "scalingModifiers": modifiers},
+        triggers=[_trigger(name, query, "1", ignoreNullValues="false") for name, query in triggers.items()],
+    )
 
 
 def playbook(metric_type: str, model: str, bounds: Bounds) -> ScaledObject:
@@ -66,13 +67,14 @@ def playbook(metric_type: str, model: str, bounds: Bounds) -> ScaledObject:
         _trigger("kv", f'avg({VllmSeries.KV_USAGE}{{model_name="{model}"}})', "0.75"),
         _trigger("ttft", _p90(VllmSeries.TTFT, f'model_name="{model}"', "1m"), "0.5"),
     ]
-    return {**_head(bounds, polling=30), "triggers": [{**each, "metricType": metric_type} for each in triggers]}
+    typed = [{**each, "metricType": metric_type} for each in triggers]
+    return _document("playbook", bounds, 30, triggers=typed)
 
 
 def production_stack(model: str, bounds: Bounds) -> ScaledObject:
     """vLLM's production-stack: more than five waiting requests a replica, with a query that matches the engine."""
     query = f'sum({VllmSeries.WAITING}{{model_name="{model}"}})'
-    return {**_head(bounds, polling=15), "cooldownPeriod": 360, "triggers": [_trigger("waiting", query, "5")]}
+    return _document("production-stack", bounds, 15, cooldownPeriod=360, triggers=[_trigger("waiting", query, "5")])
 
 
 def llm_d(model: str, ttft_seconds: float, bounds: Bounds) -> ScaledObject:
@@ -99,26 +101,38 @@ def llm_d(model: str, ttft_seconds: float, bounds: Bounds) -> ScaledObject:
             "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}],
         },
     }
-    return {
-        **_head(bounds, polling=15),
-        "advanced": {
-            "horizontalPodAutoscalerConfig": {"behavior": behavior},
-            "scalingModifiers": {
-                "formula": f"saturation > 0.55 ? {up} : saturation < 0.40 ? {down} : replicas",
-                "target": "1",
-                "metricType": "AverageValue",
-            },
-        },
-        "triggers": [
-            _trigger("saturation", f"avg_over_time(({raw})[45s:15s])", "1"),
-            _trigger("replicas", f"max({PROVISIONED})", "1"),
-            _trigger("readyReplicas", f"max({READY})", "1"),
-        ],
+    modifiers = {
+        "formula": f"saturation > 0.55 ? {up} : saturation < 0.40 ? {down} : replicas",
+        "target": "1",
+        "metricType": "AverageValue",
     }
+    queries = {
+        "saturation": f"avg_over_time(({raw})[45s:15s])",
+        "replicas": f"max({PROVISIONED})",
+        "readyReplicas": f"max({READY})",
+    }
+    return _document(
+        "llm-d",
+        bounds,
+        15,
+        advanced={"horizontalPodAutoscalerConfig": {"behavior": behavior}, "scalingModifiers": modifiers},
+        triggers=[_trigger(name, query, "1") for name, query in queries.items()],
+    )
 
 
-def _head(bounds: Bounds, polling: int) -> ScaledObject:
-    return {"minReplicaCount": bounds.low, "maxReplicaCount": bounds.high, "pollingInterval": polling}
+def _document(name: str, bounds: Bounds, polling: int, **spec: Any) -> ScaledObject:
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": name},
+        "spec": {
+            "scaleTargetRef": {"name": "engines"},
+            "minReplicaCount": bounds.low,
+            "maxReplicaCount": bounds.high,
+            "pollingInterval": polling,
+            **spec,
+        },
+    }
 
 
 def _trigger(name: str, query: str, threshold: str, **metadata: str) -> ScaledObject:
