@@ -80,7 +80,7 @@ class Fleet(Protocol):
         """The emptiest so many get no new request, finish theirs and are gone."""
 
     def fail(self, count: int) -> None:
-        """So many at random die now; their requests go elsewhere with the tokens that they have, waiting as long as they
+        """So many at random die now; their requests go elsewhere with the tokens they have, waiting as long as they
         have."""
 
     def sample(self) -> Sample: ...

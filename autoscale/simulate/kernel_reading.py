@@ -15,7 +15,7 @@ def gauges(state: State, now: float) -> tuple[int, int, int, int]:
         found = state.replicas[row]
         if found["state"] == GONE:
             continue
-        steps = steps_done(found, now) if found["steps"] > 0 else 0
+        steps = steps_done(found, now)
         running += found["running"]
         waiting += found["in_flight"] - found["running"]
         generated += steps * found["batch"]

@@ -24,6 +24,8 @@ def elapsed(replica: Row, steps: int) -> float:
 def steps_done(replica: Row, now: float) -> int:
     """Steps of the jump that have ended by `now`."""
     steps: int = replica["steps"]
+    if steps == 0:
+        return 0
     done = min(steps, max(0, _estimate(replica, now - replica["begin"])))
     while done > 0 and replica["begin"] + elapsed(replica, done) > now:
         done -= 1
