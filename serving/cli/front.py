@@ -24,6 +24,12 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--ray-serve", metavar="URL", help="dashboard URL of a Ray Serve whose replicas are the engines"
     )
+    parser.add_argument(
+        "--endpoint-slices",
+        metavar="SERVICE",
+        action="append",
+        help="[NAMESPACE/]SERVICE[:PORT_NAME] whose ready endpoints are engines, in a pod; repeatable",
+    )
     add_listen_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON line on standard output once ready")
     parser.set_defaults(run=run)
@@ -61,7 +67,12 @@ def listen_overrides(args: argparse.Namespace) -> dict[str, object]:
 
 
 def run(args: argparse.Namespace) -> int:
-    overrides = {**listen_overrides(args), "front.engines": args.engine, "front.ray_serve": args.ray_serve}
+    overrides = {
+        **listen_overrides(args),
+        "front.engines": args.engine,
+        "front.ray_serve": args.ray_serve,
+        "front.endpoint_slices": args.endpoint_slices,
+    }
     settings = with_fixed_ports(settings_from(args, overrides))
     from serving.main import run_front
 

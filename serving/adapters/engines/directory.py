@@ -1,4 +1,4 @@
-"""Keeps the snapshot of engines current: asks each address for its models, and a Ray Serve for the addresses.
+"""Keeps the snapshot of engines current: a fixed list, a Ray Serve's replicas, Kubernetes Services' endpoints.
 
 An engine that does not answer keeps the models that it told last, so that its requests fail over instead of getting a
 404; one that never answered has none.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import orjson
-
 from serving.adapters.engines.http import EnginePool
+from serving.adapters.engines.inquiry import Inquiry
 from serving.adapters.engines.ray_serve_targets import targets
 from serving.errors import SettingsError
 from serving.front.route import Endpoint
@@ -32,76 +30,93 @@ class Snapshot(Protocol):
     def __call__(self, endpoints: tuple[Endpoint, ...]) -> None: ...
 
 
+class Slices(Protocol):
+    """Follows Kubernetes Services; calls back with all their engines' URLs at every change."""
+
+    async def run(self, changed: Found) -> None: ...
+
+
+class Found(Protocol):
+    """Takes the URLs of engines."""
+
+    def __call__(self, urls: tuple[str, ...]) -> None: ...
+
+
 class EngineDirectory:
-    """Polls every `period` seconds until it is cancelled."""
+    """Asks every engine each `period` seconds, and a new one at once, until it is cancelled."""
 
     def __init__(
-        self,
-        pool: EnginePool,
-        settings: FrontSettings,
-        publish: Snapshot,
+        self, pool: EnginePool, settings: FrontSettings, publish: Snapshot, slices: Slices | None = None
     ) -> None:
-        self._pool = pool
-        self._urls = settings.engines
+        self._period = settings.engine_poll_seconds
+        self._inquiry = Inquiry(pool, self._period * 2)
         self._ray_serve = parse_url("front.ray_serve", settings.ray_serve) if settings.ray_serve else None
         self._ray_token = settings.ray_token
-        self._period = settings.engine_poll_seconds
+        self._slices = slices or _endpoint_slices(settings)
         self._publish = publish
-        self._known: dict[str, Endpoint] = {url: parse_url("front.engines", url) for url in settings.engines}
+        self._fixed = {url: parse_url("front.engines", url) for url in settings.engines}
+        self._by_ray: tuple[str, ...] = ()
+        self._by_slices: tuple[str, ...] = ()
+        self._known = dict(self._fixed)
 
     async def run(self) -> None:
-        while True:
-            await self.refresh()
-            await asyncio.sleep(self._period)
+        async with asyncio.TaskGroup() as tasks:
+            if self._slices is not None:
+                tasks.create_task(self._slices.run(lambda urls: self._take_over(urls, tasks)), name="endpoint-slices")
+            while True:
+                await self.refresh()
+                await asyncio.sleep(self._period)
 
     async def refresh(self) -> None:
         """Ask all engines once."""
         if self._ray_serve is not None:
             await self._discover(self._ray_serve)
         asked = list(self._known.items())
-        answers = await asyncio.gather(*(self._ask(endpoint) for _, endpoint in asked))
-        self._known = {url: answer for (url, _), answer in zip(asked, answers, strict=True)}
+        answers = await asyncio.gather(*(self._inquiry.ask(endpoint) for _, endpoint in asked))
+        for (url, endpoint), answer in zip(asked, answers, strict=True):
+            self._learn(url, endpoint, answer)
         self._publish(tuple(self._known.values()))
 
+    def _take_over(self, urls: tuple[str, ...], tasks: asyncio.TaskGroup) -> None:
+        """The endpoints of the Services are these: drop at once those that left, ask at once those that came."""
+        self._by_slices = urls
+        before = set(self._known)
+        self._regroup()
+        self._publish(tuple(self._known.values()))
+        for url in self._known.keys() - before:
+            tasks.create_task(self._meet(url, self._known[url]), name=f"meet-{url}")
+
+    async def _meet(self, url: str, endpoint: Endpoint) -> None:
+        self._learn(url, endpoint, await self._inquiry.ask(endpoint))
+        self._publish(tuple(self._known.values()))
+
+    def _learn(self, url: str, asked: Endpoint, answer: Endpoint) -> None:
+        """Unless it left, or told more to another question, while it was asked."""
+        if self._known.get(url) is asked:
+            self._known[url] = answer
+
+    def _regroup(self) -> None:
+        """Those known before keep what they told."""
+        found = {
+            **self._fixed,
+            **{url: parse_url("front.ray_serve", url) for url in self._by_ray},
+            **{url: parse_url("front.endpoint_slices", url) for url in self._by_slices},
+        }
+        self._known = {url: self._known.get(url, endpoint) for url, endpoint in found.items()}
+
     async def _discover(self, dashboard: Endpoint) -> None:
-        body = await self._get(dashboard, _APPLICATIONS, self._ray_token)
-        if body is None:
+        status, body = await self._inquiry.get(dashboard, _APPLICATIONS, self._ray_token)
+        if not status or status >= _SERVER_ERROR:
             return
-        if not body:
+        if status != _OK:
             _log.warning("%s does not list its applications: is front.ray_token right?", dashboard.url)
             return
         try:
-            found = targets(body)
+            self._by_ray = targets(body)
         except ValueError as error:
             _log.warning("%s: %s", dashboard.url, error)
             return
-        self._known = {url: self._known.get(url) or parse_url("front.ray_serve", url) for url in (*self._urls, *found)}
-
-    async def _ask(self, endpoint: Endpoint) -> Endpoint:
-        answer = await self._get(endpoint, "/v1/models")
-        if answer is None:
-            return endpoint
-        cards = _cards(answer)
-        takes_any = cards is None and not endpoint.models
-        models = {card["id"]: int(card.get("max_model_len") or 0) for card in cards or ()} or endpoint.models
-        if (models, takes_any) != (endpoint.models, endpoint.takes_any):
-            _log.info("engine %s serves %s", endpoint.id, ", ".join(models) or "whatever it is asked for")
-        is_vllm = endpoint.is_vllm if cards is None else any(card.get("owned_by") == "vllm" for card in cards)
-        return replace(endpoint, models=models, is_vllm=is_vllm, takes_any=takes_any)
-
-    async def _get(self, endpoint: Endpoint, path: str, token: str | None = None) -> bytes | None:
-        """The body, empty for an answer that is not 200; None when there was no answer."""
-        reply = self._pool.get(endpoint, path, token)
-        try:
-            async with asyncio.timeout(self._period * 2):
-                await reply.arrived.future()
-        except TimeoutError:
-            return None
-        finally:
-            reply.abort()
-        if reply.error is not None or reply.status >= _SERVER_ERROR:
-            return None
-        return reply.body if reply.status == _OK else b""
+        self._regroup()
 
 
 def parse_url(key: str, url: str) -> Endpoint:
@@ -119,12 +134,10 @@ def parse_url(key: str, url: str) -> Endpoint:
     return Endpoint(f"{host}:{port}{path}", parts.scheme, parts.hostname, port, path)
 
 
-def _cards(body: bytes) -> list[dict[str, Any]] | None:
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+def _endpoint_slices(settings: FrontSettings) -> Slices | None:
+    if not settings.endpoint_slices:
         return None
-    cards = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(cards, list):
-        return None
-    return [card for card in cards if isinstance(card, dict) and isinstance(card.get("id"), str)]
+    # aiohttp takes 9 MB, which a front with a fixed list does not need.
+    from serving.adapters.kubernetes.discovery import SliceDiscovery
+
+    return SliceDiscovery(settings.endpoint_slices)
