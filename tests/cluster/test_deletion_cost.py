@@ -13,7 +13,9 @@ import pytest
 from kubernetes import client
 
 from tests.cluster.kube import Kube, Obj, until
-from tests.cluster.test_endpoint_slices import cells
+from tests.cluster.scripted_cells import cells, remove_cells
+from tests.cluster.tool import is_inside
+from tests.support.tiers import require
 
 _COST = "controller.kubernetes.io/pod-deletion-cost"
 _NAME = "costly"
@@ -22,11 +24,11 @@ _NAME = "costly"
 @pytest.fixture
 def three(kube: Kube) -> Iterator[list[Obj]]:
     """The pods of a Deployment of three cells."""
+    require("the cluster tool, where pods can be reached from outside", is_inside())
     cells(kube, _NAME, replicas=3)
     until("three ready pods", lambda: kube.replicas(_NAME) == (3, 3), 60)
     yield _pods(kube)
-    kube.apps.delete_namespaced_deployment(_NAME, kube.namespace)
-    kube.core.delete_namespaced_service(_NAME, kube.namespace)
+    remove_cells(kube, _NAME)
 
 
 def test_the_emptiest_pod_is_the_cheapest_and_what_did_not_change_is_not_written(kube: Kube, three: list[Obj]) -> None:
@@ -44,7 +46,7 @@ def test_the_emptiest_pod_is_the_cheapest_and_what_did_not_change_is_not_written
     kube.scale(_NAME, 2)
     until("two pods", lambda: len(_pods(kube)) == 2, 30)
     left = {pod.metadata.name for pod in _pods(kube)}
-    print(f"Kubernetes {_version()}: {'the emptiest' if empty.metadata.name not in left else 'another'} left")  # noqa: T201
+    print(f"Kubernetes {_version()}: {'the emptiest' if empty.metadata.name not in left else 'another'} left")
     if _version() >= (1, 22):
         assert left == {some.metadata.name, busy.metadata.name}
     for stream in streams:

@@ -6,8 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes import client
@@ -19,10 +17,11 @@ from serving.adapters.kubernetes.discovery import SliceDiscovery
 from serving.front.route import Endpoint
 from serving.settings import FrontSettings
 from tests.cluster.kube import Kube, until
+from tests.cluster.scripted_cells import GROUP, SLICES, cells, reader, remove_cells
+from tests.cluster.tool import is_inside
+from tests.support.tiers import require
 
 _ACCOUNT = "slice-reader"
-_GROUP = "discovery.k8s.io"
-_SLICES = "endpointslices"
 
 
 class Following:
@@ -55,22 +54,8 @@ class Following:
 
 @pytest.fixture(scope="module")
 def access(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Access:
-    """A service account that may list and watch EndpointSlices here, and nothing else."""
-    folder, rbac = tmp_path_factory.mktemp("account"), client.RbacAuthorizationV1Api()
-    meta = {"name": _ACCOUNT}
-    kube.core.create_namespaced_service_account(kube.namespace, {"metadata": meta})
-    rules = [{"apiGroups": [_GROUP], "resources": [_SLICES], "verbs": ["list", "watch"]}]
-    rbac.create_namespaced_role(kube.namespace, {"metadata": meta, "rules": rules})
-    subjects = [{"kind": "ServiceAccount", "name": _ACCOUNT, "namespace": kube.namespace}]
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": _ACCOUNT}
-    rbac.create_namespaced_role_binding(kube.namespace, {"metadata": meta, "roleRef": role, "subjects": subjects})
-    ask = {"spec": {"audiences": [], "expirationSeconds": 3600}}
-    token = kube.core.create_namespaced_service_account_token(_ACCOUNT, kube.namespace, ask).status.token
-    cluster = client.Configuration.get_default_copy()
-    (folder / "token").write_text(token, encoding="ascii")
-    (folder / "namespace").write_text(kube.namespace, encoding="ascii")
-    (folder / "ca.crt").write_bytes(Path(cluster.ssl_ca_cert).read_bytes())
-    return Access(cluster.host, folder)
+    require("the cluster tool, where pods can be reached from outside", is_inside())
+    return reader(kube, _ACCOUNT, tmp_path_factory.mktemp("account"))
 
 
 @pytest.fixture
@@ -90,21 +75,21 @@ class HandMade:
 
     def put(self, name: str, address: str, **conditions: bool) -> None:
         body = {
-            "apiVersion": f"{_GROUP}/{self._version}",
+            "apiVersion": f"{GROUP}/{self._version}",
             "kind": "EndpointSlice",
             "metadata": {"name": name, "labels": {"kubernetes.io/service-name": "by-hand"}},
             "addressType": "IPv6" if ":" in address else "IPv4",
             "endpoints": [{"addresses": [address], "conditions": conditions}],
             "ports": [{"name": "http", "port": 30000, "protocol": "TCP"}],
         }
-        self._custom.create_namespaced_custom_object(_GROUP, self._version, self._namespace, _SLICES, body)
+        self._custom.create_namespaced_custom_object(GROUP, self._version, self._namespace, SLICES, body)
 
     def change(self, name: str, address: str, **conditions: bool) -> None:
         patch = {"endpoints": [{"addresses": [address], "conditions": conditions}]}
-        self._custom.patch_namespaced_custom_object(_GROUP, self._version, self._namespace, _SLICES, name, patch)
+        self._custom.patch_namespaced_custom_object(GROUP, self._version, self._namespace, SLICES, name, patch)
 
     def delete(self, name: str) -> None:
-        self._custom.delete_namespaced_custom_object(_GROUP, self._version, self._namespace, _SLICES, name)
+        self._custom.delete_namespaced_custom_object(GROUP, self._version, self._namespace, SLICES, name)
 
 
 def test_slices_made_by_hand_are_followed(kube: Kube, following: Following) -> None:
@@ -132,29 +117,6 @@ def test_a_pod_serves_within_a_second_of_its_readiness_and_leaves_before_it_ends
     late = until("its engine", lambda: list(following.engines.values()) == [["qwen"]], 5)
     kube.scale("qwen", 0)
     leaving = until("no engine", lambda: not following.engines, 5)
-    print(f"serves {late:.2f} s after readiness; gone {leaving:.2f} s after the scale-down")  # noqa: T201
+    print(f"serves {late:.2f} s after readiness; gone {leaving:.2f} s after the scale-down")
     assert late < 1
-    kube.apps.delete_namespaced_deployment("qwen", kube.namespace)
-    kube.core.delete_namespaced_service("qwen", kube.namespace)
-
-
-def cells(kube: Kube, name: str, replicas: int) -> None:
-    """A Deployment of scripted cells and its headless Service."""
-    labels = {"app.kubernetes.io/component": "engine", "app.kubernetes.io/name": name}
-    container: dict[str, Any] = {
-        "name": "engine",
-        "image": "tidegate/engine:scripted",
-        "env": [{"name": "TIDEGATE_ENGINE__SERVED_MODEL_NAME", "value": name}],
-        "ports": [{"name": "http", "containerPort": 30000, "protocol": "TCP"}],
-        "readinessProbe": {"httpGet": {"path": "/-/healthz", "port": "http"}, "periodSeconds": 1},
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "2"]}}},
-    }
-    spec = {
-        "replicas": replicas,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-    }
-    kube.apps.create_namespaced_deployment(kube.namespace, {"metadata": {"name": name}, "spec": spec})
-    ports = [{"name": "http", "port": 30000, "targetPort": "http", "protocol": "TCP"}]
-    service = {"clusterIP": "None", "selector": labels, "ports": ports}
-    kube.core.create_namespaced_service(kube.namespace, {"metadata": {"name": name}, "spec": service})
+    remove_cells(kube, "qwen")

@@ -73,17 +73,19 @@ def test_a_leaving_cell_ends_its_streams_and_the_front_sends_the_rest_elsewhere(
         cell.process.send_signal(signal.SIGTERM)
         eventually(lambda: cell.status("/v1/models") == 503, 3, "a cell that wants no work")
         no_work_seconds = time.monotonic() - began
+        eventually(lambda: cell.status("/-/healthz") == 503, 3, "unreadiness")
+        unready_seconds = time.monotonic() - began
         statuses = []
         while streams.running and len(statuses) < 200:
             statuses.append(_chat(front))
-        eventually(lambda: cell.status("/-/healthz") == 503 or not streams.running, 3, "unreadiness")
         assert cell.status("/metrics") == 200 or not streams.running
         asked = len(statuses)
         streams.join(100)
         status = cell.process.wait(30)
 
         print(f"{_STREAMS} streams, {streams.whole} whole; {asked} requests, {statuses.count(200)} answered")  # noqa: T201
-        print(f"no more work after {no_work_seconds:.2f} s, ended after {time.monotonic() - began:.1f} s with {status}")  # noqa: T201
+        print(f"no more work after {no_work_seconds:.2f} s, unready after {unready_seconds:.2f} s")  # noqa: T201
+        print(f"ended after {time.monotonic() - began:.1f} s with {status}")  # noqa: T201
         assert streams.whole == _STREAMS
         assert asked > 20
         assert set(statuses) == {200}
