@@ -12,7 +12,6 @@ import numpy as np
 from autoscale import signals
 from autoscale.engine_profile import EngineProfile
 from autoscale.simulate import oracle, score, traffic
-from autoscale.simulate.fleet import Floats
 from autoscale.simulate.kernel import FrontModel, Kernel
 from autoscale.simulate.knee import MIX, Fleets, Rates, knees, rates
 from autoscale.simulate.laws.law import Law
@@ -65,7 +64,7 @@ def compare(trace: str, laws: Sequence[str], profile: EngineProfile, settings: S
     made = {name: law(name, setting) for name in dict.fromkeys([*laws, ORACLE])}
     runs = {name: simulate(each, fleets, settings, setting, seed) for name, each in made.items()}
     drawn = setting.trace
-    times: Floats = np.arange(0.0, drawn.seconds, SPAN_SECONDS)
+    times = np.arange(0.0, drawn.seconds, SPAN_SECONDS, dtype=np.float64)
     changes = score.load_changes(drawn.total_rate(times))
     scores = {name: score.score(run, runs[ORACLE], changes) for name, run in runs.items()}
     facts = _facts(profile, settings, setting)
