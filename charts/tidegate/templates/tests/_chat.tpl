@@ -1,29 +1,44 @@
 {{/* Chats with every model, as a stream and as JSON, until each has answered; says what the last try met. */}}
 {{- define "tidegate.tests.chat" -}}
 import json, os, sys, time
-from http.client import HTTPException
-from serving.cli.chat_stream import ChatFailed, Endpoint, ask
-from serving.cli.probe import connect
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
 
 url, secret, key = os.environ["CHAT_URL"], os.environ["CHAT_SECRET"], os.environ.get("CHAT_KEY")
 deadline = time.monotonic() + float(os.environ["CHAT_SECONDS"])
 asked = [{"role": "user", "content": "Say hello in one short sentence."}]
 
-def stream(model):
-    pieces = []
-    ask(Endpoint(url, key, model), asked, pieces.append)
-    return "".join(pieces)
+def ask(model, stream):
+    """The open answer; an error answer raises."""
+    to = urlsplit(url)
+    connection = HTTPConnection(to.hostname, to.port, timeout=120)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    body = {"model": model, "messages": asked, "max_tokens": 32, "stream": stream}
+    connection.request("POST", f"{to.path}/chat/completions", json.dumps(body), headers)
+    response = connection.getresponse()
+    if response.status != 200:
+        raise ValueError(f"{response.status}: {response.read().decode()[:300]}")
+    return response
+
+def said(part):
+    """A model that thinks first may not come to its answer within the limit."""
+    return part.get("content") or part.get("reasoning_content") or part.get("reasoning") or ""
 
 def whole(model):
-    connection, path = connect(url, 300)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    body = json.dumps({"model": model, "messages": asked, "max_tokens": 32})
-    connection.request("POST", f"{path}/chat/completions", body, headers)
-    response = connection.getresponse()
-    text = response.read().decode()
-    if response.status != 200:
-        raise ChatFailed(f"{response.status}: {text[:300]}")
-    return json.loads(text)["choices"][0]["message"]["content"]
+    return said(json.load(ask(model, False))["choices"][0]["message"])
+
+def stream(model):
+    text = ""
+    for line in ask(model, True):
+        data = line.removeprefix(b"data:").strip()
+        if data == b"[DONE]":
+            return text
+        if line.startswith(b"data:"):
+            event = json.loads(data)
+            if "error" in event:
+                raise ValueError(event["error"])
+            text += "".join(said(choice["delta"]) for choice in event["choices"])
+    raise ValueError("the stream broke off before its end")
 
 def answer(model, way):
     while True:
@@ -32,8 +47,8 @@ def answer(model, way):
             if text:
                 return text
             problem = "the answer is empty"
-        except (ChatFailed, OSError, HTTPException, ValueError, KeyError) as error:
-            problem = str(error)
+        except (OSError, HTTPException, ValueError, KeyError) as error:
+            problem = str(error) or type(error).__name__
         if time.monotonic() > deadline:
             sys.exit(f"FAILED: {model} does not answer ({way.__name__}) at {url}: {problem}")
         print(f"{model} ({way.__name__}): {problem}; trying again", flush=True)
