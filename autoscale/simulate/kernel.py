@@ -147,6 +147,7 @@ def _limits(profile: EngineProfile, slo: Slo, front: FrontModel) -> Records:
     limits = np.zeros(1, LIMITS)
     limits["base"], limits["prefill"] = profile.base_seconds, profile.prefill_seconds
     limits["sequence"], limits["context"] = profile.sequence_seconds, profile.context_seconds
+    limits["delay"] = profile.request_seconds
     limits["ttft"] = math.inf if slo.ttft_seconds is None else slo.ttft_seconds
     limits["tpot"] = math.inf if slo.tpot_seconds is None else slo.tpot_seconds
     limits["hold"], limits["max_held"] = front.hold_seconds, front.max_queue

@@ -23,11 +23,14 @@ def find(state: State, row: int, group: int) -> int:
 
 @compiled
 def hit_blocks(state: State, entry: int, request: Row) -> int:
-    """Whole blocks of the prompt that the entry has; one token at least remains to be prefilled."""
+    """Whole blocks of the prompt that the entry has; one token at least remains to be prefilled. An entry that others
+    run on is shared as a whole, so that what is pinned is never more than what one of its users needs anyhow."""
     if entry == NONE:
         return 0
-    tokens = min(request["prefix"], request["prompt"] - 1)
-    return int(min(state.entries[entry]["blocks"], tokens // state.limits[0]["block_tokens"]))
+    usable = min(request["prefix"], request["prompt"] - 1) // state.limits[0]["block_tokens"]
+    if state.entries[entry]["users"] > 0 and usable < state.entries[entry]["blocks"]:
+        return 0
+    return int(min(state.entries[entry]["blocks"], usable))
 
 
 @compiled
@@ -53,7 +56,8 @@ def unpin(state: State, row: int, entry: int) -> None:
 
 @compiled
 def keep(state: State, row: int, number: int, blocks: int) -> None:
-    """A request has ended, its blocks are given back, and so many of them are full ones that its group may want."""
+    """A request has ended, its blocks are given back, and so many of them are full ones that its group may want. What
+    others still run on stays as it is."""
     group = state.requests[number]["group"]
     if group < 0 or blocks == 0:
         return
@@ -62,14 +66,10 @@ def keep(state: State, row: int, number: int, blocks: int) -> None:
         _create(state, row, number, blocks)
         return
     found = state.entries[entry]
-    more = max(0, blocks - found["blocks"])
     if found["users"] == 0:
         _unlink(state, row, entry)
-        found["blocks"] += more
+        found["blocks"] = max(found["blocks"], blocks)
         _link(state, row, entry)
-    else:
-        found["blocks"] += more
-        state.replicas[row]["used"] += more
 
 
 @compiled

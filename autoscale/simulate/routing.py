@@ -96,10 +96,10 @@ def first_token(state: State, number: int, now: float) -> None:
     request = state.requests[number]
     if request["first"] == request["first"]:
         return
-    request["first"] = now
+    request["first"] = now + state.limits[0]["delay"]
     _queue(state, number, -1)
     bucket = 0
-    while bucket < len(state.ttft_edges) and state.ttft_edges[bucket] < now - request["at"]:
+    while bucket < len(state.ttft_edges) and state.ttft_edges[bucket] < request["first"] - request["at"]:
         bucket += 1
     state.ttft_counts[bucket] += 1
 
@@ -108,8 +108,8 @@ def first_token(state: State, number: int, now: float) -> None:
 def last_token(state: State, number: int, now: float) -> None:
     """The answer is complete, and good or not."""
     totals, limit, request = state.totals[0], state.limits[0], state.requests[number]
-    request["last"], request["outcome"], request["replica"] = now, DONE, NONE
-    slow = request["output"] > 1 and (now - request["first"]) / (request["output"] - 1) > limit["tpot"]
+    request["last"], request["outcome"], request["replica"] = now + limit["delay"], DONE, NONE
+    slow = request["output"] > 1 and (request["last"] - request["first"]) / (request["output"] - 1) > limit["tpot"]
     totals["tpot_over"] += slow
     totals["slo_total"] += 1
     totals["slo_good"] += not slow and request["first"] - request["at"] <= limit["ttft"]

@@ -48,7 +48,7 @@ TOTALS = _record(
     "offered_prefill offered_decode queued_prefill queued_decode waiting prefilled generated",
 )
 LIMITS = _record(
-    "base prefill sequence context ttft tpot hold shed_wait shed_rate",
+    "base prefill sequence context delay ttft tpot hold shed_wait shed_rate",
     "blocks block_tokens max_num_seqs max_batched_tokens max_held affinity",
 )
 

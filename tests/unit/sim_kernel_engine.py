@@ -84,7 +84,9 @@ class Engine:
     def hit_blocks(self, job: Job) -> int:
         entry = self.entry(job.group)
         usable = min(job.prefix, job.prompt - 1) // self.profile.block_tokens
-        return min(entry.blocks, usable) if entry else 0
+        if entry is None or (entry.users and usable < entry.blocks):
+            return 0
+        return min(entry.blocks, usable)
 
     def offer(self, job: Job, now: float) -> None:
         self.waiting.append(job)
@@ -145,9 +147,9 @@ class Engine:
                 job.prefilling = False
             job.emitted += 1
             if math.isnan(job.first):
-                job.first = now
+                job.first = now + self.profile.request_seconds
             if job.emitted == job.output:
-                job.last = now
+                job.last = now + self.profile.request_seconds
                 ended.append(job)
         for job in sorted(ended, key=lambda one: (one in self.chunks, self.order(one))):
             self.keep(self.leave(job))
@@ -175,9 +177,8 @@ class Engine:
         entry = self.entry(job.group)
         if entry is None:
             self.cache.append(Cached(job.group, blocks))
-        else:
+        elif not entry.users:
             entry.blocks = max(entry.blocks, blocks)
-            if not entry.users:
-                self.cache.remove(entry)
-                self.cache.append(entry)
+            self.cache.remove(entry)
+            self.cache.append(entry)
         self.evict()

@@ -34,6 +34,7 @@ def profile(rng: np.random.Generator) -> EngineProfile:
         prefill_seconds=float(rng.uniform(0, 0.0005)),
         sequence_seconds=float(rng.choice([0.0, rng.uniform(0, 0.001)])),
         context_seconds=float(rng.choice([0.0, rng.uniform(0, 0.00002)])),
+        request_seconds=float(rng.choice([0.0, 0.02])),
         kv_cache_tokens=block * int(rng.integers(80 // block, 400 // block)),
         max_num_seqs=slots,
         max_batched_tokens=int(rng.choice([slots, slots + 7, 64, 4096])),
