@@ -20,12 +20,14 @@ class FluidFleet:
         self._now, self._credit, self._next, self.replicas = 0.0, 0.0, 0, 0
         self._line: deque[int] = deque()
         self._ttft = np.full(len(requests.at_seconds), np.nan)
+        self._prompts = np.concatenate([[0.0], np.cumsum(requests.prompt_tokens)])
+        self._outputs = np.concatenate([[0.0], np.cumsum(requests.output_tokens)])
         self._counts = np.zeros(len(TTFT_EDGES) + 1, np.int64)
         self.drained = self.failed = 0
 
     def advance(self, until: float) -> None:
         while self._now < until:
-            step = min(0.05, until - self._now)
+            step = min(0.1, until - self._now)
             self._now += step
             while self._next < len(self._ttft) and self._requests.at_seconds[self._next] <= self._now:
                 self._line.append(self._next)
@@ -55,19 +57,19 @@ class FluidFleet:
 
     def sample(self) -> Sample:
         arrived, line = self._next, list(self._line)
-        served = ~np.isnan(self._ttft[:arrived])
+        served = int(self._counts.sum())
         return Sample(
             at=self._now,
-            offered_prefill_tokens=float(self._requests.prompt_tokens[:arrived].sum()),
-            offered_decode_tokens=float(self._requests.output_tokens[:arrived].sum()),
+            offered_prefill_tokens=float(self._prompts[arrived]),
+            offered_decode_tokens=float(self._outputs[arrived]),
             queued_prefill_tokens=float(self._requests.prompt_tokens[line].sum()),
             queued_decode_tokens=float(self._requests.output_tokens[line].sum()),
             waiting=len(line),
             oldest_wait_seconds=self._now - self._requests.at_seconds[line[0]] if line else 0.0,
             arrived=arrived,
             rejected=0,
-            slo_good=int((self._ttft[:arrived][served] <= 0.5).sum()),
-            slo_total=int(served.sum()),
+            slo_good=int(self._counts[: TTFT_EDGES.index(0.5) + 1].sum()),
+            slo_total=served,
             ttft_counts=self._counts.copy(),
             tpot_over=0,
             prefilled_tokens=0.0,
