@@ -74,7 +74,7 @@ class Front:
         secret = (settings.cache_salt_secret or secrets.token_hex(16)).encode()
         self._keys = known_keys.read(settings.api_keys, settings.keys_file, secret, settings.slo)
         self._fleet = Fleet(_clock, settings.retry.cooldown_seconds, settings.models)
-        self._hold = Hold(settings.hold, _clock)
+        self._hold = Hold(settings.hold, _clock, lambda then: asyncio.get_running_loop().call_soon(then))
         self._draining = False
         self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
         self._metrics = FrontMetrics(self._gauges)

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-import orjson
-
-from serving.errors import (
-    EngineFailed,
-    EngineRefused,
-    EngineTimeout,
-    Lost,
-    NoEngine,
-    Rejection,
-    Silent,
-    Unreachable,
-    UpstreamError,
-)
-from serving.front import events, wire
+from serving.errors import Lost, Unreachable, UpstreamError
+from serving.front import events, refusals, wire
 from serving.front.eager import Wake
 from serving.front.route import Endpoint, Fleet, Load
 from serving.front.wire import GenerationRequest
 
-_RETRY_AFTER_SECONDS = 2
 # Includes a 200 that is not what was asked for, and refusals of our own key.
 _RETRY_STATUSES = frozenset({200, 401, 403, 408, 429, 500, 502, 503, 504})
-_BUSY = frozenset({429, 503})
 # A request that broke this many engines breaks the next one too.
 _POISON_QUOTA = 2
 
@@ -190,10 +176,10 @@ class Attempts:
             if usable:
                 return started
             broken += isinstance(failure, Lost)
-            is_busy = is_busy or failure in _BUSY
+            is_busy = is_busy or failure in refusals.BUSY
             if broken >= _POISON_QUOTA:
                 break
-        raise _final(failure, broken, untried, is_busy=is_busy)
+        raise refusals.final(failure, may_repeat=broken < _POISON_QUOTA, untried=untried, is_busy=is_busy)
 
     def _judge(self, started: Started, request: GenerationRequest, trail: Trail) -> UpstreamError | int | None:
         """None when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""
@@ -206,9 +192,9 @@ class Attempts:
             return None
         if error is None and status not in _RETRY_STATUSES:
             trail.came_back("refused")
-            raise _refusal(status, reply.body, request)
+            raise refusals.passed_on(status, reply.body, request)
         trail.came_back(type(error).__name__.lower() if error is not None else str(status))
-        if error is None and status == 503 and not _is_overload(reply.body):
+        if error is None and status == 503 and not refusals.is_overload(reply.body):
             error = Unreachable("takes no requests now")
         if isinstance(error, Unreachable):
             started.load.is_gone = True
@@ -226,56 +212,3 @@ def _is_stillborn(reply: Reply, request: GenerationRequest) -> bool:
         return False
     first = dialect.read(whole[0])
     return first.error is not None or (first.done and first.finish is None)
-
-
-def _is_overload(body: bytes) -> bool:
-    """A 503 of an engine that has too much to do says so in an error object; any other means that it is no engine now.
-
-    That is a cell that drains, Ray Serve's plain text, or a proxy that has nobody behind it.
-    """
-    try:
-        content: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    error = content.get("error") if isinstance(content, dict) else None
-    return isinstance(error, dict) and error.get("code") != "draining"
-
-
-def _final(
-    failure: UpstreamError | int | None, broken: int, untried: int, *, is_busy: bool
-) -> EngineFailed | EngineTimeout | NoEngine:
-    if isinstance(failure, Silent):
-        return EngineTimeout("The engine did not answer in time.")
-    if isinstance(failure, Lost) or (isinstance(failure, int) and failure not in _BUSY):
-        error = EngineFailed("The engine failed before it answered.")
-        error.should_retry = False if broken >= _POISON_QUOTA else None
-        error.is_lost = isinstance(failure, Lost) and broken < _POISON_QUOTA and not untried
-        return error
-    return NoEngine(
-        "No engine can take the request now. Try again shortly.",
-        retry_after_seconds=_RETRY_AFTER_SECONDS,
-        reason=Rejection.ENGINE_BUSY if is_busy else Rejection.NO_ENGINE,
-    )
-
-
-def _refusal(status: int, body: bytes, request: GenerationRequest) -> EngineRefused:
-    """The engine's own words on a bad request, in OpenAI's shape; these speak of the client's input only."""
-    try:
-        content: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        content = None
-    error = content.get("error") if isinstance(content, dict) else None
-    if status == 404 and not isinstance(error, dict):
-        return EngineRefused(
-            f"The model `{request.model}` does not serve {request.route.path}.",
-            status=404,
-            param="model",
-            code="unsupported_route",
-        )
-    fields = error if isinstance(error, dict) else {}
-    message, param, code = (_text(fields.get(name)) for name in ("message", "param", "code"))
-    return EngineRefused(message or "The engine refused the request.", status=status, param=param, code=code)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

@@ -20,21 +20,26 @@ _RETRY_AFTER_SECONDS = 5
 _DOUBTFUL_TICKS = 2
 
 
+# Calls back in the next turn of the loop. A flow that went on inside somebody's Task would take that for its own.
+Soon = Callable[[Callable[[], None]], object]
+
+
 class Room:
     """Those who wait for one model. `absences` counts the times that one of them found no engine."""
 
-    __slots__ = ("absences", "asleep", "members")
+    __slots__ = ("_soon", "absences", "asleep", "members")
 
-    def __init__(self) -> None:
+    def __init__(self, soon: Soon) -> None:
+        self._soon = soon
         self.members = 0
         self.asleep: dict[int, Held] = {}
         self.absences = 0
 
     def wake(self, chosen: list[Held]) -> None:
-        """Each goes on before this returns; whoever comes back is not woken twice."""
+        """They go on in this order."""
         for held in chosen:
-            if self.asleep.pop(held.number, None) is not None:
-                held.wake.set()
+            del self.asleep[held.number]
+            self._soon(held.wake.set)
 
     def in_order(self) -> list[Held]:
         return [self.asleep[number] for number in sorted(self.asleep)]
@@ -88,9 +93,10 @@ class Held:
 class Hold:
     """Owns the rooms and their bounds."""
 
-    def __init__(self, settings: HoldSettings, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: HoldSettings, clock: Callable[[], float], soon: Soon) -> None:
         self._settings = settings
         self._clock = clock
+        self._soon = soon
         self._rooms: dict[str, Room] = {}
         self._numbers = itertools.count()
         self._requests = 0
@@ -117,7 +123,7 @@ class Hold:
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
                 reason=Rejection.HOLD_FULL,
             )
-        room = self._rooms.setdefault(model, Room())
+        room = self._rooms.setdefault(model, Room(self._soon))
         room.members += 1
         self._requests += 1
         self._bytes += size_bytes

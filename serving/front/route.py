@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from serving.errors import NoEngine, NotFound
 
 _RETRY_AFTER_SECONDS = 5
+_CONVINCING_ANSWERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,21 @@ class Endpoint:
 class Load:
     """What this front knows of one engine's present state. One that `is_gone` took no request when last asked."""
 
-    __slots__ = ("in_flight", "is_gone", "suspect_until", "turn")
+    __slots__ = ("_answers", "in_flight", "is_gone", "suspect_until", "turn")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.is_gone = False
+        self._answers = 0
         self.suspect_until = 0.0
         self.turn = 0
+
+    def answered(self, *, is_new: bool) -> None:
+        """It listed its models. Twice since it took no request: the first time may have been before that."""
+        self._answers = self._answers + 1 if self.is_gone else 0
+        if is_new or self._answers >= _CONVINCING_ANSWERS:
+            self.is_gone = False
+            self._answers = 0
 
 
 class Fleet:
@@ -75,8 +84,9 @@ class Fleet:
         self._loads = {endpoint.id: self._loads.get(endpoint.id) or Load() for endpoint in endpoints}
         for endpoint in endpoints:
             earlier = before.get(endpoint.id)
-            if endpoint.is_up and not (earlier and earlier.is_up and (earlier.models or earlier.takes_any)):
-                self._loads[endpoint.id].is_gone = False
+            if endpoint.is_up:
+                came = not (earlier and earlier.is_up and (earlier.models or earlier.takes_any))
+                self._loads[endpoint.id].answered(is_new=came)
             if endpoint.is_up and earlier:
                 self._seen -= earlier.models.keys() - endpoint.models.keys()
         self._seen.update(*[endpoint.models for endpoint in endpoints], self._expected)
