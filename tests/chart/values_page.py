@@ -74,10 +74,12 @@ def described_schema(schema: dict[str, Any], described: dict[str, str], prefix: 
         inner = described_schema(part, described, f"{path}.")
         if path == "models":
             inner["items"] = described_schema(part["items"], described, "modelDefaults.")
-        properties[key] = {"description": described[path], **inner} if path in described else inner
-    return {**{name: part for name, part in schema.items() if name != "description"}, **(
-        {"properties": properties} if properties else {}
-    )}
+        said = described.get(path, part.get("description"))
+        properties[key] = {"description": said, **inner} if said else inner
+    return {
+        **{name: part for name, part in schema.items() if name != "description"},
+        **({"properties": properties} if properties else {}),
+    }
 
 
 def pages() -> dict[Path, str]:
