@@ -20,9 +20,13 @@ _Result = TypeVar("_Result")
 
 
 def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """The function in machine code, made when it is first called."""
+    """The function in machine code, made when it is first called. It may not allocate.
+
+    Without `_nrt=False` numba counts references to each array at each call, atomically.
+    """
     with _cached_in(str(_folder())):
-        return cast(Callable[_Parameters, _Result], numba.njit(cache=True)(function))
+        made = numba.njit(cache=True, _nrt=False, error_model="numpy")(function)
+    return cast(Callable[_Parameters, _Result], made)
 
 
 @cache

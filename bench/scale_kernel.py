@@ -1,0 +1,84 @@
+"""How many requests per second the simulator's kernel simulates: compiled at 1,000 replicas, and as plain Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+
+from autoscale.simulate.knee import knee
+from bench import command, report
+from bench.report import Bar
+from bench.scale_kernel_side import fleet
+from loadtest.slo import PRESETS
+
+_LOAD_SHARE = 0.8
+_METHOD = """\
+Conversations (Azure 2023's lengths) as a Poisson stream at 0.8 of a replica's knee, on the assumed H100 profile.
+CPU seconds of one thread, from the first arrival to the last token; the trace is drawn before.
+"""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A size, and whether the kernel is compiled."""
+
+    name: str
+    replicas: int
+    seconds: float
+    rounds: int
+    plain: bool = False
+
+    def run(self, rate: float) -> dict[str, Any]:
+        """In a process of its own, since numba decides when the kernel is imported."""
+        command = [sys.executable, "-m", "bench.scale_kernel_side", str(self.replicas), str(rate)]
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": "1" if self.plain else "0"}
+        arguments = [*command, str(self.seconds), str(self.rounds)]
+        text = subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True).stdout
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+
+def main() -> int:
+    """1 when `--strict` is given and a bar is missed."""
+    chosen = command.options("bench.scale_kernel", __doc__)
+    rounds = 1 if chosen.quick else (chosen.rounds or 5)
+    chat = PRESETS["chat"]
+    at_knee = knee(lambda requests: fleet(requests, 0), "chat", chat)
+    sides = [
+        Side("compiled", 1000, 20.0 if chosen.quick else 60.0, rounds),
+        Side("compiled", 10, 30.0, rounds),
+        Side("plain Python", 10, 10.0, 1, plain=True),
+    ]
+    found = [side.run(_LOAD_SHARE * at_knee) for side in sides]
+    speeds = [one["requests"] / statistics.median(one["took"]) for one in found]
+    rows = [
+        [
+            side.name,
+            f"{side.replicas:,}",
+            f"{one['requests']:,}",
+            f"{one['good'] / one['requests']:.4f}",
+            f"{speed:,.0f}",
+            "-" if side.plain else f"{one['compiled']:.1f}",
+        ]
+        for side, one, speed in zip(sides, found, speeds, strict=True)
+    ]
+    table = report.table(["kernel", "replicas", "requests", "good", "requests/s simulated", "ready after, CPU s"], rows)
+    bars = [
+        Bar("requests simulated per CPU second at 1,000 replicas", speeds[0], 300_000, at_least=True),
+        Bar("compiled over plain Python, 10 replicas", speeds[1] / speeds[2], 20, at_least=True),
+    ]
+    notes = [f"Knee of a replica at attainment 0.95 of {chat.name}: {at_knee:.2f} requests/s."]
+    return command.conclude(
+        "Simulator's kernel", report.heading(f"numba {numba.__version__}", _METHOD, notes), table, bars, chosen
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
