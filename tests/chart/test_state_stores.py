@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from serving.adapters.postgres import connections as pool
 from tests.chart.conftest import CHART, release
 from tests.support.helm import Obj, Rendered, render
 
@@ -109,8 +110,6 @@ def test_postgresql_keeps_its_data_below_the_claim_and_not_in_it() -> None:
 def test_postgresql_has_connections_for_every_front_there_can_be(most: int) -> None:
     _, postgres = server(render(CHART, {"front": {"autoscaling": {"maxReplicas": most}}}), "-postgres")
     (connections,) = re.findall(r"max_connections=(\d+)", " ".join(postgres["args"]))
-
-    from serving.adapters.postgres import connections as pool
 
     assert int(connections) > (most + 1) * pool._SIZE
 

@@ -91,7 +91,8 @@ def _is_pods(path: str) -> bool:
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
     known = {path: set(part["properties"]) for path, part in closed(SCHEMA)}
-    # Helm has `global` and a chart's own name besides; entries of models are compared below, a `resources` may be anything of a pod's.
+    # Helm has `global` and a chart's own name besides; entries of models are compared below, and a `resources` may be
+    # anything of a pod's.
     known[""] -= {"global", "tidegate-keda"}
     known = {path: keys for path, keys in known.items() if not path.startswith("models[]") and not _is_pods(path)}
 
