@@ -206,6 +206,16 @@ FORMULA = {"scalingModifiers": {"formula": "a + 1", "target": "1"}}
         ("cpu-trigger", scaled(trigger(), {"type": "cpu", "metadata": {"value": "60"}}), scaled(trigger())),
         ("no-fallback", scaled(trigger(), fallback=None), scaled(trigger())),
         ("formula-wrong", scaled(trigger(name="b"), advanced=FORMULA), scaled(trigger(name="a"), advanced=FORMULA)),
+        (
+            "composite-negative",
+            scaled(trigger(name="a"), advanced={"scalingModifiers": {"formula": "a - 1", "target": "1"}}),
+            scaled(trigger(name="a"), advanced={"scalingModifiers": {"formula": "max(0, a - 1)", "target": "1"}}),
+        ),
+        (
+            "composite-negative",
+            scaled(trigger(name="a"), advanced={"scalingModifiers": {"formula": "1 / a", "target": "1"}}),
+            scaled(trigger(name="a"), advanced={"scalingModifiers": {"formula": "1 / max(a, 1)", "target": "1"}}),
+        ),
         ("trigger-unnamed", scaled(trigger(), advanced=FORMULA), scaled(trigger(name="a"), advanced=FORMULA)),
         (
             "fallback-needs-whole-target",
