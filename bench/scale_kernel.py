@@ -58,17 +58,7 @@ def main() -> int:
     ]
     found = [side.run(_LOAD_SHARE * at_knee) for side in sides]
     speeds = [one["requests"] / statistics.median(one["took"]) for one in found]
-    rows = [
-        [
-            side.name,
-            f"{side.replicas:,}",
-            f"{one['requests']:,}",
-            f"{one['good'] / one['requests']:.4f}",
-            f"{speed:,.0f}",
-            "-" if side.plain else f"{one['compiled']:.1f}",
-        ]
-        for side, one, speed in zip(sides, found, speeds, strict=True)
-    ]
+    rows = [_row(*one) for one in zip(sides, found, speeds, strict=True)]
     table = report.table(["kernel", "replicas", "requests", "good", "requests/s simulated", "ready after, CPU s"], rows)
     bars = [
         Bar("requests simulated per CPU second at 1,000 replicas", speeds[0], 300_000, at_least=True),
@@ -78,6 +68,11 @@ def main() -> int:
     return command.conclude(
         "Simulator's kernel", report.heading(f"numba {numba.__version__}", _METHOD, notes), table, bars, chosen
     )
+
+
+def _row(side: Side, found: dict[str, Any], speed: float) -> list[str]:
+    good, ready = found["good"] / found["requests"], "-" if side.plain else f"{found['compiled']:.1f}"
+    return [side.name, f"{side.replicas:,}", f"{found['requests']:,}", f"{good:.4f}", f"{speed:,.0f}", ready]
 
 
 if __name__ == "__main__":
