@@ -108,11 +108,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests),
-# Chromium (the reports are opened), promtool and Prometheus, etcd, ip and tini (a cluster on
-# this machine).
+# Chromium (the reports are opened), promtool and Prometheus, etcd, ip, tini and redis-cli (a
+# cluster on this machine).
 # At run level 1 a package starts none of its services.
 debian:
-	@missing=; for tool in nginx wrk npm chromium prometheus etcd:etcd-server ip:iproute2 openssl tini; do \
+	@missing=; for tool in nginx wrk npm chromium prometheus etcd:etcd-server ip:iproute2 openssl tini redis-cli:redis-tools; do \
 	  PATH="$$PATH:/usr/sbin" command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing="$$missing postgresql"; \
 	[ -n "$$missing" ] || exit 0; \

