@@ -108,13 +108,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # Real parts that pip does not have: nginx (tests, bench), wrk (bench), PostgreSQL's server, npm for dynalite (tests),
-# Chromium (the reports are opened), promtool and Prometheus, etcd, ip, tini and redis-cli (a
-# cluster on this machine).
+# Chromium (the reports are opened), promtool and Prometheus, etcd, ip, tini, redis-cli and nss_wrapper
+# (a cluster on this machine).
 # At run level 1 a package starts none of its services.
 debian:
 	@missing=; for tool in nginx wrk npm chromium prometheus etcd:etcd-server ip:iproute2 openssl tini redis-cli:redis-tools; do \
 	  PATH="$$PATH:/usr/sbin" command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing="$$missing postgresql"; \
+	compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || missing="$$missing libnss-wrapper"; \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing by apt-get"; apt-get update -qq; \
