@@ -13,7 +13,7 @@ from autoscale.simulate.score import good
 from loadtest.slo import Slo
 
 Fleets = Callable[[Requests], Fleet]
-_SECONDS, _SETTLED_SECONDS, _FOLLOWED_SECONDS = 600.0, 60.0, 60.0
+SECONDS, _SETTLED_SECONDS, _FOLLOWED_SECONDS = 600.0, 60.0, 60.0
 _STEPS = 9
 MIX = ("chat", "code-relaxed")
 
@@ -32,15 +32,20 @@ def knees(fleets: Fleets, workloads: Iterable[str], slo: Slo, share: float = 0.9
 
 def knee(fleets: Fleets, workload: str, slo: Slo, share: float = 0.95, seed: int = 1) -> float:
     """By bisection between a rate that holds and one that does not. Raises `ValueError` where none holds."""
+    return bisected(workload, lambda rate: traffic.constant(workload, rate, SECONDS, seed), fleets, slo, share)
+
+
+def bisected(name: str, drawn: Callable[[float], Requests], fleets: Fleets, slo: Slo, share: float = 0.95) -> float:
+    """The knee of any requests; `drawn` gives ten minutes of them at one rate. Raises `ValueError` with the name."""
 
     def holds(rate: float) -> bool:
-        return attainment(fleets, traffic.constant(workload, rate, _SECONDS, seed), slo) >= share
+        return attainment(fleets, drawn(rate), slo) >= share
 
     low, high = 0.0, 0.25
     while holds(high) and high < 1e5:
         low, high = high, high * 2
     if low == 0.0:
-        raise ValueError(f"no rate of {workload} holds the SLO on this engine: give another SLO or profile")
+        raise ValueError(f"no rate of {name} holds the SLO on this engine: give another SLO or profile")
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
@@ -51,7 +56,7 @@ def attainment(fleets: Fleets, requests: Requests, slo: Slo) -> float:
     """Share of good requests on one replica, its first minute left out."""
     fleet = fleets(requests)
     fleet.add(1)
-    fleet.advance(_SECONDS + _FOLLOWED_SECONDS)
+    fleet.advance(SECONDS + _FOLLOWED_SECONDS)
     settled = requests.at_seconds > _SETTLED_SECONDS
     return float(good(fleet.results(), slo)[settled].mean()) if settled.any() else 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,31 +61,46 @@ def compare(trace: str, laws: Sequence[str], profile: EngineProfile, settings: S
     """The laws and the oracle on the same requests. Raises `ValueError` naming a trace or a law that is none."""
     fleets = engines(profile, settings, seed)
     setting = prepared(trace, fleets, settings, seed)
-    made = {name: law(name, setting) for name in dict.fromkeys([*laws, ORACLE])}
-    runs = {name: simulate(each, fleets, settings, setting, seed) for name, each in made.items()}
+    return compared(list(runs(laws, fleets, settings, setting, seed)), profile, settings, setting)
+
+
+def runs(laws: Sequence[str], fleets: Fleets, settings: Settings, setting: Setting, seed: int) -> Iterator[Run]:
+    """One after the other, each when it has ended; the oracle's is among them."""
+    made = [law(name, setting) for name in dict.fromkeys([*laws, ORACLE])]
+    return (simulate(each, fleets, settings, setting, seed) for each in made)
+
+
+def compared(found: Sequence[Run], profile: EngineProfile, settings: Settings, setting: Setting) -> Comparison:
+    """What runs on one trace are worth beside the oracle's, which is one of them."""
     drawn = setting.trace
+    best = next(run for run in found if run.law == ORACLE)
     times = np.arange(0.0, drawn.seconds, SPAN_SECONDS, dtype=np.float64)
     changes = score.load_changes(drawn.total_rate(times))
-    scores = {name: score.score(run, runs[ORACLE], changes) for name, run in runs.items()}
+    scores = {run.law: score.score(run, best, changes) for run in found}
     facts = _facts(profile, settings, setting)
-    return Comparison(trace, drawn.about, drawn.seconds, changes, facts, tuple(runs.values()), scores)
+    return Comparison(drawn.name, drawn.about, drawn.seconds, changes, facts, tuple(found), scores)
 
 
 def prepared(trace: str, fleets: Fleets, settings: Settings, seed: int) -> Setting:
     """The trace at the rate that is asked for, and what laws are told: knees, rates, bounds."""
     found = knees(fleets, sorted({*MIX, *traffic.shape(trace).curves}), settings.slo)
-    true = rates(found)
     drawn = traffic.draw(trace, settings.mean_replicas * found[MIX[0]], seed, settings.hours)
+    return told(drawn, found, settings)
+
+
+def told(trace: traffic.Trace, of_knees: Mapping[str, float], settings: Settings) -> Setting:
+    """What laws are told on this trace; `of_knees` has those of its workloads and of MIX."""
+    true = rates({workload: of_knees[workload] for workload in MIX})
     return Setting(
-        trace=drawn,
-        knees=found,
+        trace=trace,
+        knees=of_knees,
         believed=Rates(*(rate * settings.capacity_factor for rate in true)),
         signals=signals.load(settings.signals_file),
         parameters=settings.parameters,
         model=MODEL,
         ttft_seconds=settings.slo.ttft_seconds or 1.0,
         cold_start_seconds=settings.cluster.cold_start.slow_seconds,
-        bounds=Bounds(1, settings.max_replicas or 2 * oracle.peak(drawn, found).at(0)),
+        bounds=Bounds(1, settings.max_replicas or 2 * oracle.peak(trace, of_knees).at(0)),
     )
 
 

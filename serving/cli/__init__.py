@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from serving.cli import bench, chat, db, doctor, engine, front, key, model, sessions, settings_command, up
+from serving.cli import bench, chat, db, doctor, engine, front, key, model, scale, sessions, settings_command, up
 from serving.errors import EngineStartError, SettingsError
 
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tidegate {version('tidegate')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, engine, front, model, chat, bench, doctor, settings_command, key, db, sessions):
+    for command in (up, engine, front, model, chat, bench, scale, doctor, settings_command, key, db, sessions):
         command.add(commands)
     return parser
 
