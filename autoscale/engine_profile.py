@@ -1,8 +1,8 @@
 """What one engine can do, as numbers: the step model that a short run is fitted to; it measures nothing itself.
 
-A step of the scheduler takes `base + prefill x new prompt tokens + sequence x decoding sequences + context x tokens in
-their contexts`. Prompts are prefilled in chunks within `max_batched_tokens`; `max_num_seqs` and the KV cache bound how
-many run at once.
+A step of the scheduler takes `base + prefill x new prompt tokens + attention x pairs + sequence x decoding sequences +
+context x tokens in their contexts`; a new prompt token makes a pair with each token before it. Prompts are prefilled in
+chunks within `max_batched_tokens`; `max_num_seqs` and the KV cache bound how many run at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ class EngineProfile(BaseModel):
 
     base_seconds: float = Field(ge=0)
     prefill_seconds: float = Field(ge=0, description="Per prompt token that the prefix cache does not hold.")
+    attention_seconds: float = Field(
+        0.0, ge=0, description="Per new prompt token and token before it in its context: what long prompts add."
+    )
     sequence_seconds: float = Field(ge=0, description="Per decoding sequence and step.")
     context_seconds: float = Field(ge=0, description="Per token in the contexts of decoding sequences, and step.")
     request_seconds: float = Field(0.0, ge=0, description="Of a request besides its steps: HTTP, tokenizing; no load.")

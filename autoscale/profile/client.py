@@ -1,6 +1,7 @@
 """Sends a run's requests to a vLLM server and times their tokens; it fits nothing.
 
-Prompts are token ids, drawn at random: their length is exact and no two share a block.
+Prompts are token ids, drawn at random: their length is exact and no two share a block. Tokens are counted by the usage
+that each event tells: one event may bring several.
 """
 
 from __future__ import annotations
@@ -8,34 +9,55 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import statistics
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import aiohttp
 
 from autoscale.profile.runs import Kind, Point, Run
 
 _TIMEOUT_SECONDS = 600.0
+# Less than vLLM's own 5 s: a connection that it is closing is not to be taken.
+_IDLE_SECONDS = 2.0
 # Ids of plain tokens in any vocabulary, clear of the special ones at its ends.
 _IDS = range(300, 3500)
+_COUNTED = re.compile(rb'"completion_tokens": ?(\d+)')
+# Of each stream's tokens, the share that must fall into the time in which all streams decode.
+_TOGETHER = 0.25
+
+
+class Mark(NamedTuple):
+    """When a stream had how many tokens."""
+
+    at: float
+    tokens: int
 
 
 class ProfileError(Exception):
     """The engine cannot be profiled; the message says why."""
 
 
+class ApartError(ProfileError):
+    """The streams of a run hardly overlapped."""
+
+
 class EngineClient:
     """One vLLM server. An async context. A seed that it has seen before would find its prompts in the prefix cache."""
 
     def __init__(self, url: str, key: str | None, seed: int) -> None:
+        """Raises `ProfileError` for what is no URL."""
+        if not re.match(r"https?://[^/]", url):
+            raise ProfileError(f"--url: {url!r} must begin with http:// or https://, e.g. http://127.0.0.1:30000")
         self._url = url.rstrip("/").removesuffix("/v1")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._random = random.Random(seed)
 
     async def __aenter__(self) -> EngineClient:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
         self._session = aiohttp.ClientSession(self._url, timeout=timeout, connector=connector, headers=self._headers)
         return self
 
@@ -44,12 +66,17 @@ class EngineClient:
 
     async def model(self, wanted: str | None) -> tuple[str, int]:
         """The served name and its context length, tokens. Raises `ProfileError`."""
-        cards = json.loads(await self._get("/v1/models"))["data"]
-        found = [card for card in cards if wanted in (None, card["id"])]
+        text = await self._get("/v1/models")
+        try:
+            cards = {str(card["id"]): int(card.get("max_model_len") or 0) for card in json.loads(text)["data"]}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ProfileError(f"{self._url}/v1/models lists no models: is it a vLLM?") from None
+        found = [name for name in cards if wanted in (None, name)]
         if len(found) != 1:
-            names = ", ".join(card["id"] for card in cards)
-            raise ProfileError(f"--model must name one of the served models: {names}")
-        return found[0]["id"], int(found[0].get("max_model_len") or 0)
+            raise ProfileError(f"--model: must name one of the served models: {', '.join(cards)}")
+        if not cards[found[0]]:
+            raise ProfileError(f"{self._url} does not tell the context length of {found[0]}: is it a vLLM?")
+        return found[0], cards[found[0]]
 
     async def metrics(self) -> str:
         """The server's exposition."""
@@ -59,15 +86,12 @@ class EngineClient:
         """Raises `ProfileError` when the server does not do what the run asks."""
         streams = await asyncio.gather(*(self._stream(run, model) for _ in range(run.streams)))
         if run.kind is Kind.PREFILL:
-            began, times = streams[0]
-            return Point(run, times[0] - began, 0.0)
-        begin, end = max(times[0] for _, times in streams), min(times[-1] for _, times in streams)
-        gaps = [_mean_gap([at for at in times if begin <= at <= end]) for _, times in streams]
-        context = run.streams * (run.prompt_tokens + run.output_tokens / 2)
-        return Point(run, statistics.fmean(gaps), context)
+            began, marks = streams[0]
+            return Point(run, marks[0].at - began, 0.0)
+        return decoded(run, [marks for _, marks in streams])
 
-    async def _stream(self, run: Run, model: str) -> tuple[float, list[float]]:
-        """When it was sent and when each token came."""
+    async def _stream(self, run: Run, model: str) -> tuple[float, list[Mark]]:
+        """When it was sent, and a mark per event that brought tokens."""
         body = {
             "model": model,
             "prompt": self._random.choices(_IDS, k=run.prompt_tokens),
@@ -75,33 +99,55 @@ class EngineClient:
             "ignore_eos": True,
             "temperature": 0,
             "stream": True,
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
-        began, times = time.perf_counter(), []
+        try:
+            began, marks = await self._marks(body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ProfileError(f"{self._url} gave up {_of(run)}: {str(error) or type(error).__name__}") from None
+        if not marks or marks[-1].tokens != run.output_tokens:
+            raise ProfileError(f"{_of(run)} ended at {marks[-1].tokens if marks else 0} of {run.output_tokens} tokens")
+        return began, marks
+
+    async def _marks(self, body: Mapping[str, Any]) -> tuple[float, list[Mark]]:
+        began, marks = time.perf_counter(), [Mark(0.0, 0)]
         async with self._session.post("/v1/completions", json=body) as answer:
             if answer.status != 200:
-                raise ProfileError(f"{run.kind} of {run.prompt_tokens} tokens: {await _said(answer)}")
+                raise ProfileError(f"{self._url}/v1/completions: {await _said(answer)}")
             async for line in answer.content:
-                if line.startswith(b"data: {"):
-                    times.append(time.perf_counter())
-        if len(times) < min(run.output_tokens, 2):
-            raise ProfileError(f"{run.kind}: a stream of {run.output_tokens} tokens had {len(times)} events")
-        return began, times
+                counted = _COUNTED.search(line)
+                if counted and (tokens := int(counted[1])) > marks[-1].tokens:
+                    marks.append(Mark(time.perf_counter(), tokens))
+        return began, marks[1:]
 
     async def _get(self, path: str) -> str:
         try:
             async with self._session.get(path) as answer:
+                if answer.status == 401:
+                    raise ProfileError(f"{self._url}{path}: 401: --key must be the engine's own")
                 if answer.status != 200:
-                    raise ProfileError(f"{self._url}{path}: {await _said(answer)}")
+                    raise ProfileError(f"{self._url}{path}: {await _said(answer)}: is it a vLLM?")
                 return await answer.text()
-        except aiohttp.ClientError as error:
-            raise ProfileError(f"{self._url} does not answer: {error}") from None
+        except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
+            raise ProfileError(f"{self._url} does not answer: {str(error) or type(error).__name__}") from None
 
 
-def _mean_gap(times: list[float]) -> float:
-    """Several tokens may come in one event: the mean over the window is right, single gaps are not."""
-    if len(times) < 3:
-        raise ProfileError("the streams did not decode together long enough: is the engine busy with others?")
-    return (times[-1] - times[0]) / (len(times) - 1)
+def decoded(run: Run, streams: Sequence[Sequence[Mark]]) -> Point:
+    """Seconds per token, mean over the streams, while all decode. Raises `ApartError` where they hardly did."""
+    begin, end = max(marks[0].at for marks in streams), min(marks[-1].at for marks in streams)
+    gaps, held = [], []
+    for marks in streams:
+        within = [mark for mark in marks if begin <= mark.at <= end]
+        tokens = within[-1].tokens - within[0].tokens if within else 0
+        if tokens < _TOGETHER * run.output_tokens:
+            raise ApartError(f"{run.streams} streams did not decode together: does somebody else use the engine?")
+        gaps.append((within[-1].at - within[0].at) / tokens)
+        held.append(run.prompt_tokens + (within[-1].tokens + within[0].tokens) / 2)
+    return Point(run, statistics.fmean(gaps), sum(held))
+
+
+def _of(run: Run) -> str:
+    return f"a {run.kind} run's stream of {run.prompt_tokens} + {run.output_tokens} tokens"
 
 
 async def _said(answer: aiohttp.ClientResponse) -> str:

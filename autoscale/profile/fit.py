@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autoscale.profile.runs import Kind, Point
 
 Floats = NDArray[np.float64]
-_COSTS = 5
+_COSTS = 6
 
 
 class Fit(NamedTuple):
@@ -24,6 +24,7 @@ class Fit(NamedTuple):
 
     base_seconds: float
     prefill_seconds: float
+    attention_seconds: float
     sequence_seconds: float
     context_seconds: float
     request_seconds: float
@@ -38,20 +39,20 @@ def fitted(points: Sequence[Point], max_batched_tokens: int) -> Fit:
     rows = np.array([_row(point, max_batched_tokens) for point in used])
     seconds = np.array([point.seconds for point in used])
     costs = _non_negative(rows / seconds[:, None], np.ones(len(used)))
-    base, prefill, sequence, context, request = (float(cost) for cost in costs)
-    return Fit(base, prefill, sequence, context, request, _residuals(points, costs, max_batched_tokens))
+    return Fit(*(float(cost) for cost in costs), _residuals(points, costs, max_batched_tokens))
 
 
 def _row(point: Point, max_batched_tokens: int) -> list[float]:
     """How often each cost is paid within the point's seconds."""
     run = point.run
     if run.kind is Kind.PREFILL:
-        return [math.ceil(run.prompt_tokens / max_batched_tokens), run.prompt_tokens, 0.0, 0.0, 1.0]
-    return [1.0, 0.0, run.streams, point.context_tokens, 0.0]
+        steps = math.ceil(run.prompt_tokens / max_batched_tokens)
+        return [steps, run.prompt_tokens, run.prompt_tokens**2 / 2, 0.0, 0.0, 1.0]
+    return [1.0, 0.0, 0.0, run.streams, point.context_tokens, 0.0]
 
 
 def _non_negative(rows: Floats, target: Floats) -> Floats:
-    """The exact optimum over all sets of costs that are not zero; five costs are 31 sets."""
+    """The exact optimum over all sets of costs that are not zero; six costs are 63 sets."""
     best, least = np.zeros(rows.shape[1]), math.inf
     for size in range(1, rows.shape[1] + 1):
         for columns in itertools.combinations(range(rows.shape[1]), size):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from autoscale.engine_profile import EngineProfile
-from autoscale.profile.client import EngineClient, ProfileError
+from autoscale.profile.client import ApartError, EngineClient, ProfileError
 from autoscale.profile.fit import fitted
 from autoscale.profile.runs import Point, Run, planned
 from serving.metrics import VllmSeries
 
 # The first of each kind of run pays for compiling and warming; the best of the others is the engine's own speed.
-_REPEATS = 3
+REPEATS = 3
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -36,38 +36,51 @@ class Measured(NamedTuple):
     points: list[Point]
 
 
-async def measure(target: Target, say: Callable[[str], None]) -> Measured:
+Plan = Callable[[int, int, int], Sequence[Run]]
+"""From the engine's context length, `max_num_seqs` and `max_batched_tokens` to what is measured."""
+
+
+async def measure(target: Target, say: Callable[[str], None], plan: Plan = planned) -> Measured:
     """Takes a minute or two of an engine that nobody else uses. Raises `ProfileError`."""
     async with EngineClient(target.url, target.key, time.time_ns()) as engine:
         model, max_model_len = await engine.model(target.model)
-        blocks, block_tokens = _cache(await engine.metrics())
-        if not max_model_len:
-            raise ProfileError(f"{target.url} does not tell its context length: is it a vLLM?")
-        runs = planned(max_model_len, target.max_num_seqs, target.max_batched_tokens)
+        before = await engine.metrics()
+        blocks, block_tokens = _cache(before)
+        _check_idle(before)
+        runs = plan(max_model_len, target.max_num_seqs, target.max_batched_tokens)
         points = []
         for number, run in enumerate(runs, start=1):
             points.append(point := await _best(engine, run, model))
             say(f"[{number}/{len(runs)}] {_named(run)}: {point.seconds * 1000:.1f} ms")
-    fit = fitted(points, target.max_batched_tokens)
+        _check_alone(before, await engine.metrics(), runs)
+    return Measured(_profile(target, points, blocks * block_tokens, block_tokens, model), points)
+
+
+def _profile(
+    target: Target, points: Sequence[Point], cache_tokens: int, block_tokens: int, model: str
+) -> EngineProfile:
+    costs = fitted(points, target.max_batched_tokens)
     told = {"model": model, "hardware": target.hardware, "date": time.strftime("%Y-%m-%d")}
-    profile = EngineProfile(
-        base_seconds=fit.base_seconds,
-        prefill_seconds=fit.prefill_seconds,
-        sequence_seconds=fit.sequence_seconds,
-        context_seconds=fit.context_seconds,
-        request_seconds=fit.request_seconds,
-        kv_cache_tokens=blocks * block_tokens,
+    return EngineProfile(
+        **costs._asdict(),
+        kv_cache_tokens=cache_tokens,
         max_num_seqs=target.max_num_seqs,
         max_batched_tokens=target.max_batched_tokens,
         block_tokens=block_tokens,
         measured={name: value for name, value in told.items() if value},
-        residuals=fit.residuals,
     )
-    return Measured(profile, points)
 
 
 async def _best(engine: EngineClient, run: Run, model: str) -> Point:
-    points = [await engine.measure(run, model) for _ in range(_REPEATS)]
+    points: list[Point] = []
+    apart: ApartError | None = None
+    for _ in range(REPEATS):
+        try:
+            points.append(await engine.measure(run, model))
+        except ApartError as error:
+            apart = error
+    if not points and apart:
+        raise apart
     return min(points, key=lambda point: point.seconds)
 
 
@@ -84,3 +97,23 @@ def _cache(exposition: str) -> tuple[int, int]:
         return int(labels["num_gpu_blocks"]), int(labels["block_size"])
     except (KeyError, ValueError):
         raise ProfileError(f"/metrics has no {VllmSeries.CACHE_CONFIG} with num_gpu_blocks: is it a vLLM?") from None
+
+
+def _check_idle(exposition: str) -> None:
+    busy = _total(exposition, VllmSeries.RUNNING) + _total(exposition, VllmSeries.WAITING)
+    if busy:
+        raise ProfileError(f"the engine has {busy:.0f} requests already: profile one that nobody else uses")
+
+
+def _check_alone(before: str, after: str, runs: Sequence[Run]) -> None:
+    own = REPEATS * sum(run.streams for run in runs)
+    finished = _total(after, VllmSeries.FINISHED) - _total(before, VllmSeries.FINISHED)
+    if finished > own:
+        raise ProfileError(
+            f"the engine answered {finished - own:.0f} requests of others meanwhile: profile one that nobody else uses"
+        )
+
+
+def _total(exposition: str, name: str) -> float:
+    samples = (line.rsplit(" ", 1) for line in exposition.splitlines() if line.startswith((f"{name}{{", f"{name} ")))
+    return sum(float(value) for _, value in samples)

@@ -10,8 +10,9 @@ import math
 from enum import StrEnum
 from typing import NamedTuple
 
-# Output tokens of a run that decodes; the steps in which all streams decode together are taken.
-_DECODED = 48
+# Output tokens of a run that decodes, and how many more by stream: the steps in which all decode together are taken,
+# and a server takes requests in one after the other while those before decode.
+_DECODED, _DECODED_PER_STREAM = 64, 2
 _PROMPT = 16
 
 
@@ -47,13 +48,15 @@ def planned(max_model_len: int, max_num_seqs: int, max_batched_tokens: int) -> l
     longest = max_model_len - 1
     prompts = [length for length in (32, 256, 512, 1024, 2048, 4096, 8192) if length < longest]
     batches = [count for count in (1, 2, 4, 8, 16, 32, 64, 128, 256) if count <= max_num_seqs]
-    held_out_prompt, held_out_batch = prompts[len(prompts) // 2], batches[len(batches) // 2]
+    outputs = {count: _DECODED + _DECODED_PER_STREAM * count for count in batches}
+    fitting = [count for count in batches if _PROMPT + outputs[count] < max_model_len]
+    held_out_prompt, held_out_batch = prompts[len(prompts) // 2], fitting[len(fitting) // 2]
     runs = [Run(Kind.PREFILL, 1, length, 1, length == held_out_prompt) for length in prompts]
-    runs += [Run(Kind.DECODE, count, _PROMPT, _DECODED, count == held_out_batch) for count in batches]
-    several = [count for count in batches if 4 <= count <= 32]
+    runs += [Run(Kind.DECODE, count, _PROMPT, outputs[count], count == held_out_batch) for count in fitting]
+    several = [count for count in fitting if 4 <= count <= 32]
     for length, count in itertools.product((256, 1024, 3072), several[:1] + several[-1:]):
         # The first stream goes on decoding until the last one's prompt is through.
-        output = _DECODED + 2 * math.ceil(count * length / max_batched_tokens)
+        output = outputs[count] + 2 * math.ceil(count * length / max_batched_tokens)
         if length + output < max_model_len:
             runs.append(Run(Kind.DECODE, count, length, output))
     return runs

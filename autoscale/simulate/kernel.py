@@ -146,6 +146,7 @@ def _check(profile: EngineProfile, requests: Requests) -> None:
 def _limits(profile: EngineProfile, slo: Slo, front: FrontModel) -> Records:
     limits = np.zeros(1, LIMITS)
     limits["base"], limits["prefill"] = profile.base_seconds, profile.prefill_seconds
+    limits["attention"] = profile.attention_seconds
     limits["sequence"], limits["context"] = profile.sequence_seconds, profile.context_seconds
     limits["delay"] = profile.request_seconds
     limits["ttft"] = math.inf if slo.ttft_seconds is None else slo.ttft_seconds

@@ -35,7 +35,7 @@ def end_jump(state: State, row: int) -> None:
     found, totals = state.replicas[row], state.totals[0]
     now = state.next_event[row]
     totals["busy_seconds"] += now - found["begin"]
-    totals["prefill_busy_seconds"] += state.limits[0]["prefill"] * found["chunk"]
+    totals["prefill_busy_seconds"] += found["prefill_part"]
     totals["prefilled"] += found["chunk"]
     replica.settle(state, row, found["steps"])
     before = found["in_flight"]

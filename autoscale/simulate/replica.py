@@ -12,6 +12,7 @@ from autoscale.simulate import prefix
 from autoscale.simulate.kernel_jit import compiled
 from autoscale.simulate.replica_admission import admit, make_room
 from autoscale.simulate.replica_jump import blocks_taken, elapsed, steps_done, steps_that_fit
+from autoscale.simulate.replica_requests import pairs
 from autoscale.simulate.state import NONE, State
 from autoscale.simulate.state_lists import rekey, wait_append
 
@@ -41,8 +42,11 @@ def begin(state: State, row: int, now: float) -> None:
     batch = replica["batch"]
     replica["chunk"] = chunk
     replica["begin"] = now
+    replica["prefill_part"] = limit["prefill"] * chunk
+    if limit["attention"] > 0:
+        replica["prefill_part"] += limit["attention"] * pairs(state, row, chunk)
     replica["first_step"] = (
-        limit["base"] + limit["prefill"] * chunk + limit["sequence"] * batch + limit["context"] * replica["context"]
+        limit["base"] + replica["prefill_part"] + limit["sequence"] * batch + limit["context"] * replica["context"]
     )
     replica["growth"] = limit["context"] * batch
     if chunk > 0 or preempted:

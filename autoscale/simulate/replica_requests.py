@@ -40,6 +40,19 @@ def next_prefilled(state: State, row: int) -> int:
 
 
 @compiled
+def pairs(state: State, row: int, chunk: int) -> float:
+    """Of tokens of the step's prefill with those before them in their contexts, half of themselves included."""
+    number, left, found = state.replicas[row]["prefill"], chunk, 0.0
+    while left > 0:
+        request = state.requests[number]
+        took = min(request["left"], left)
+        found += took * (request["prompt"] + request["emitted"] - request["left"] + 0.5 * took)
+        left -= took
+        number = request["next"]
+    return found
+
+
+@compiled
 def decode(state: State, row: int, number: int) -> None:
     """A prefilled request goes on from its newest token."""
     replica, request = state.replicas[row], state.requests[number]

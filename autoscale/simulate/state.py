@@ -34,8 +34,9 @@ REQUEST = _record(
 )
 REPLICA = _record(
     # The jump under way: `steps` of the scheduler from `begin`, the first of `first_step` seconds, each later one
-    # longer by `growth`; in the first, `chunk` prompt tokens are prefilled. `steps` 0: idle.
-    "begin first_step growth",
+    # longer by `growth`; in the first, `chunk` prompt tokens are prefilled in `prefill_part` of its seconds. `steps` 0:
+    # idle.
+    "begin first_step growth prefill_part",
     "steps chunk state serial step batch context running in_flight used idle prefilling waiting_tokens "
     # Lists of requests and cached prefixes: `prefill` is the first of the running that is not prefilled yet.
     "run_head run_tail prefill wait_head wait_tail lru_head lru_tail",
@@ -48,7 +49,7 @@ TOTALS = _record(
     "offered_prefill offered_decode queued_prefill queued_decode waiting prefilled generated",
 )
 LIMITS = _record(
-    "base prefill sequence context delay ttft tpot hold shed_wait shed_rate",
+    "base prefill attention sequence context delay ttft tpot hold shed_wait shed_rate",
     "blocks block_tokens max_num_seqs max_batched_tokens max_held affinity",
 )
 

@@ -112,6 +112,9 @@ class Engine:
         decoding = [job for job in self.running if not job.prefilling]
         profile = self.profile
         seconds = profile.base_seconds + profile.prefill_seconds * sum(self.chunks.values())
+        for job, chunk in self.chunks.items():
+            before = job.context - job.left
+            seconds += profile.attention_seconds * sum(before + place + 0.5 for place in range(chunk))
         seconds += profile.sequence_seconds * len(decoding)
         seconds += profile.context_seconds * sum(job.context for job in decoding)
         self.end = now + seconds if self.running else math.inf

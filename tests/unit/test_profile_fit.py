@@ -10,14 +10,16 @@ import pytest
 from autoscale.profile.fit import fitted
 from autoscale.profile.runs import Kind, Point, Run, planned
 
-BASE, PREFILL, SEQUENCE, CONTEXT, REQUEST = 6e-3, 30e-6, 20e-6, 40e-9, 4e-3
+BASE, PREFILL, ATTENTION, SEQUENCE, CONTEXT, REQUEST = 6e-3, 30e-6, 2e-9, 20e-6, 40e-9, 4e-3
 BUDGET = 2048
 
 
 def seen(run: Run, error: float = 0.0) -> Point:
     """What an engine of these costs shows of a run, give or take a relative error."""
     if run.kind is Kind.PREFILL:
-        seconds = math.ceil(run.prompt_tokens / BUDGET) * BASE + run.prompt_tokens * PREFILL + REQUEST
+        pairs = sum(place + 0.5 for place in range(run.prompt_tokens))
+        steps = math.ceil(run.prompt_tokens / BUDGET)
+        seconds = steps * BASE + run.prompt_tokens * PREFILL + pairs * ATTENTION + REQUEST
         return Point(run, seconds * (1 + error), 0.0)
     context = run.streams * (run.prompt_tokens + run.output_tokens / 2)
     return Point(run, (BASE + SEQUENCE * run.streams + CONTEXT * context) * (1 + error), context)
@@ -26,7 +28,7 @@ def seen(run: Run, error: float = 0.0) -> Point:
 def test_exact_runs_give_the_costs_back() -> None:
     fit = fitted([seen(run) for run in planned(16384, 256, BUDGET)], BUDGET)
 
-    assert fit[:5] == pytest.approx((BASE, PREFILL, SEQUENCE, CONTEXT, REQUEST), rel=1e-6)
+    assert fit[:6] == pytest.approx((BASE, PREFILL, ATTENTION, SEQUENCE, CONTEXT, REQUEST), rel=1e-6)
     assert set(fit.residuals.values()) == {0.0}
 
 
@@ -36,7 +38,7 @@ def test_noisy_runs_give_costs_that_foresee_what_was_held_out() -> None:
 
     fit = fitted(points, BUDGET)
 
-    assert fit.prefill_seconds == pytest.approx(PREFILL, rel=0.1)
+    assert fit.prefill_seconds + 4096 * fit.attention_seconds == pytest.approx(PREFILL + 4096 * ATTENTION, rel=0.1)
     assert all(error < 0.06 for error in fit.residuals.values()), fit.residuals
 
 
@@ -65,9 +67,9 @@ def test_every_planned_run_fits_the_engine(context: int, seqs: int) -> None:
     runs = planned(context, seqs, BUDGET)
 
     assert all(run.prompt_tokens + run.output_tokens <= context and run.streams <= seqs for run in runs)
-    assert {kind for kind in Kind} == {run.kind for run in runs if run.held_out}
+    assert set(Kind) == {run.kind for run in runs if run.held_out}
 
 
 def test_too_few_points_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 measured points do not tell 5 costs apart"):
+    with pytest.raises(ValueError, match="2 measured points do not tell 6 costs apart"):
         fitted([seen(run) for run in planned(16384, 256, BUDGET)[:2]], BUDGET)

@@ -32,6 +32,7 @@ def profile(rng: np.random.Generator) -> EngineProfile:
     return EngineProfile(
         base_seconds=float(rng.uniform(0.001, 0.01)),
         prefill_seconds=float(rng.uniform(0, 0.0005)),
+        attention_seconds=float(rng.choice([0.0, rng.uniform(0, 0.0001)])),
         sequence_seconds=float(rng.choice([0.0, rng.uniform(0, 0.001)])),
         context_seconds=float(rng.choice([0.0, rng.uniform(0, 0.00002)])),
         request_seconds=float(rng.choice([0.0, 0.02])),
