@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 Document = dict[str, Any]
 _GROUP, _VERSION, _PLURAL = "keda.sh", "v1alpha1", "scaledobjects"
 # An HPA read as autoscaling/v1 carries the newer versions' conditions here, on every Kubernetes.
 _CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 _NOT_FOUND = 404
+_TIMEOUT_SECONDS = 10.0
 
 
 class ClusterError(Exception):
@@ -59,10 +62,7 @@ class Cluster:
     """One namespace, by KUBECONFIG or, inside a pod, by its service account. Raises `ClusterError`."""
 
     def __init__(self, namespace: str, context: str | None = None) -> None:
-        try:
-            config.load_config(context=context)
-        except config.ConfigException as error:
-            raise ClusterError(f"no cluster: {error}. Set KUBECONFIG, or give a file instead") from None
+        _load(context)
         self._namespace = namespace
         self._custom, self._apps = client.CustomObjectsApi(), client.AppsV1Api()
         self._hpas = client.AutoscalingV1Api()
@@ -70,7 +70,7 @@ class Cluster:
     def scaled(self, name: str | None = None) -> list[Scaled]:
         """All ScaledObjects of the namespace, or the one of this name. Raises `ClusterError`."""
         try:
-            found = self._custom.list_namespaced_custom_object(_GROUP, _VERSION, self._namespace, _PLURAL)
+            found = _asked(self._custom.list_namespaced_custom_object, _GROUP, _VERSION, self._namespace, _PLURAL)
         except ApiException as error:
             known = "KEDA is not installed there" if error.status == _NOT_FOUND else error.reason
             raise ClusterError(f"no ScaledObjects in {self._namespace}: {known}") from None
@@ -88,7 +88,7 @@ class Cluster:
 
     def _hpa(self, name: str) -> Hpa | None:
         try:
-            found = self._hpas.read_namespaced_horizontal_pod_autoscaler(name, self._namespace)
+            found = _asked(self._hpas.read_namespaced_horizontal_pod_autoscaler, name, self._namespace)
         except ApiException as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -100,16 +100,36 @@ class Cluster:
         kind, name = target.get("kind", "Deployment"), target["name"]
         try:
             if kind == "Deployment":
-                found = self._apps.read_namespaced_deployment(name, self._namespace)
+                found = _asked(self._apps.read_namespaced_deployment, name, self._namespace)
                 status = found.status
                 return found.spec.replicas or 0, status.replicas or 0, status.ready_replicas or 0
             group, _, version = target["apiVersion"].partition("/")
             plural = f"{kind.lower()}s"
-            found = self._custom.get_namespaced_custom_object(group, version, self._namespace, plural, name)
+            place = (group, version, self._namespace, plural, name)
+            found = _asked(self._custom.get_namespaced_custom_object, *place)
         except ApiException as error:
             raise ClusterError(f"{kind} {name}, which is to be scaled: {error.reason}") from None
         status = found.get("status") or {}
         return found["spec"].get("replicas", 1), status.get("replicas", 0), status.get("readyReplicas", 0)
+
+
+def _load(context: str | None) -> None:
+    try:
+        config.load_kube_config(context=context)
+    except config.ConfigException as error:
+        if context is not None:
+            raise ClusterError(f"no context {context}: {error}") from None
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            raise ClusterError(f"no cluster: {error} Set KUBECONFIG, or give a file instead") from None
+
+
+def _asked(call: Callable[..., Any], *place: str) -> Any:
+    try:
+        return call(*place, _request_timeout=_TIMEOUT_SECONDS)
+    except HTTPError as error:
+        raise ClusterError(f"the cluster does not answer: {getattr(error, 'reason', None) or error}") from None
 
 
 def _conditions(told: list[Document] | None) -> tuple[Condition, ...]:

@@ -23,18 +23,27 @@ class Finding(NamedTuple):
 
 
 def examine(
-    scaled: Scaled, prometheus: Callable[[str], Prometheus], now: float, past_seconds: float
+    scaled: Scaled,
+    prometheus: Callable[[str], Prometheus],
+    now: float,
+    past_seconds: float,
+    counting: str | None = None,
 ) -> Iterator[Finding]:
-    """`prometheus` gives a client for a trigger's `serverAddress`; `past_seconds` is how far back to look."""
+    """`prometheus` gives a client for a trigger's `serverAddress`; `past_seconds` is how far back to look.
+
+    `counting` is the query that counts engines; None: that of a trigger named `ready`.
+    """
     yield from _keda(scaled)
     yield from _hpa(scaled)
     queries = {str(trigger.get("name", index)): trigger for index, trigger in enumerate(_triggers(scaled))}
-    counting = engines_query({name: trigger["metadata"].get("query", "") for name, trigger in queries.items()})
+    counted = counting or engines_query(
+        {name: trigger["metadata"].get("query", "") for name, trigger in queries.items()}
+    )
     for name, trigger in queries.items():
         subject = f"{scaled.name}: {name}"
         source = prometheus(trigger["metadata"].get("serverAddress", ""))
         try:
-            looked_at = moments(source, counting, now, past_seconds)
+            looked_at = moments(source, counted, now, past_seconds)
             for moment in looked_at:
                 yield _answer(subject, trigger["metadata"].get("query", ""), source, moment)
         except PrometheusError as error:

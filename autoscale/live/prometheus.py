@@ -51,12 +51,14 @@ class Prometheus:
         try:
             request = urllib.request.Request(url, headers=self._headers)
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-                content: dict[str, Any] = json.load(answer)
+                data: dict[str, Any] = json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise PrometheusError(f"{self.address} refuses the query ({error.code}): {_reason(error)}") from None
+        except (KeyError, TypeError):
+            raise PrometheusError(f"{self.address} answers, but not as a Prometheus does") from None
         except (OSError, ValueError) as error:
             raise PrometheusError(f"{self.address} does not answer: {getattr(error, 'reason', error)}") from None
-        return content
+        return data
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
@@ -66,8 +68,7 @@ def _reason(error: urllib.error.HTTPError) -> str:
         return error.reason
 
 
-def _series(content: dict[str, Any]) -> list[Series]:
-    data = content["data"]
+def _series(data: dict[str, Any]) -> list[Series]:
     if data["resultType"] in ("scalar", "string"):
         return [Series({}, (_point(data["result"]),))]
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.cli import scale_deletion_cost, scale_lint, scale_live, scale_profile, scale_simulate
+from serving.cli import scale_deletion_cost, scale_lint, scale_live, scale_profile, scale_replay, scale_simulate
 from serving.cli.options import Subparsers
 
 
@@ -13,5 +13,5 @@ def add(subparsers: Subparsers) -> None:
         description="The scaling law: its checks, its reasons in a running cluster, and its simulator.",
     )
     kinds = scale.add_subparsers(title="kinds", metavar="KIND", required=True)
-    for kind in (scale_lint, scale_live, scale_profile, scale_simulate, scale_deletion_cost):
+    for kind in (scale_lint, scale_live, scale_profile, scale_simulate, scale_replay, scale_deletion_cost):
         kind.add(kinds)

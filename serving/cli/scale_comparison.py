@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LAWS = ("tidegate", "llm-d", "playbook-value", "playbook-default", "static-peak")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--law", action="append", metavar="NAME", help=f"repeatable (default: {', '.join(_LAWS)})")
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="by `scale profile` (default: an assumed H100, 8B)"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from serving.cli.extras import installed
+from serving.cli.extras import failed, installed
 from serving.cli.options import Subparsers
+from serving.cli.scale_comparison import positive
 
 if TYPE_CHECKING:
     from autoscale.live.cluster import Scaled
@@ -23,7 +23,10 @@ def add(kinds: Subparsers) -> None:
         description="Asks each query of each ScaledObject now, and at moments of the past with no engine, one and the "
         "most: it must give exactly one finite number. Exit status 1 where something is wrong.",
     )
-    doctor.add_argument("--hours", type=float, default=6, metavar="H", help="how far back to look (default: 6)")
+    doctor.add_argument("--hours", type=positive, default=6, metavar="H", help="how far back to look (default: 6)")
+    doctor.add_argument(
+        "--engines-query", metavar="PROMQL", help="counts the engines (default: that of the trigger named ready)"
+    )
     doctor.set_defaults(run=run_doctor)
     explain = kinds.add_parser(
         "explain",
@@ -46,11 +49,12 @@ def run_doctor(args: argparse.Namespace) -> int:
 
     wrong = 0
     for scaled in (found := _scaled(args)) or ():
-        for finding in examine(scaled, partial(_prometheus, args), time.time(), args.hours * 3600):
+        past_seconds = args.hours * 3600
+        for finding in examine(scaled, partial(_prometheus, args), time.time(), past_seconds, args.engines_query):
             wrong += not finding.ok
             print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.text}")
     if found is not None:
-        print(f"{wrong} things are wrong" if wrong else "nothing is wrong")
+        print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong" if wrong else "nothing is wrong")
     return 1 if wrong or found is None else 0
 
 
@@ -77,7 +81,7 @@ def _scaled(args: argparse.Namespace) -> list[Scaled] | None:
     try:
         found = Cluster(args.namespace, args.context).scaled(args.name)
     except ClusterError as error:
-        print(f"tidegate: error: {error}", file=sys.stderr)
+        failed(error, 1)
         return None
     if not found:
         print(f"there is no ScaledObject in {args.namespace}")

@@ -1,0 +1,1 @@
+"""What was recorded, once more: what a ScaledObject would have asked for, and laws on a log's own requests."""
