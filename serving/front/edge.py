@@ -13,7 +13,11 @@ from serving.front.wire import Arrived
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The flow, auth, ids and a clock; sizes in bytes, times in seconds."""
+    """The flow, auth, ids and a clock; sizes in bytes, times in seconds.
+
+    While it `is_leaving`, an answer is its connection's last: the client's next request finds another replica, where
+    one on a connection that closes at the same moment would be lost.
+    """
 
     flow: Callable[[Arrived, Exchange], Coroutine[Any, Any, None]]
     identify: Callable[[Mapping[bytes, bytes]], object]
@@ -24,3 +28,4 @@ class Edge:
     waits: Limits
     total_seconds: float
     heartbeat_seconds: float
+    is_leaving: Callable[[], bool]

@@ -250,6 +250,8 @@ class HotProtocol(HttpToolsProtocol):
             return
         self._running = exchange
         exchange.at = self._edge.clock()
+        if self._edge.is_leaving():
+            exchange.keep_alive = False
         if self.flow.write_paused:
             exchange.press(True)
         if exchange.refusal is not None:

@@ -38,7 +38,8 @@ class Chat:
 
 @dataclass
 class Answers:
-    """Counts by how an answer ended: `whole`, `cut` (neither [DONE] nor an error event), `error_event`, a status."""
+    """Counts by how an answer ended: `whole`, `cut` (begun, and neither [DONE] nor an error event came), `error_event`,
+    `lost` (the connection broke before an answer began), `refused` (no connection), or a status."""
 
     ended: Counter[str] = field(default_factory=Counter)
     ttft_seconds: list[float] = field(default_factory=list)
@@ -104,5 +105,5 @@ class Chatters:
         except aiohttp.ClientConnectorError:
             return "refused"
         except (aiohttp.ClientError, TimeoutError):
-            return "cut"
+            return "lost" if first else "cut"
         return "whole" if last.startswith(b"data: [DONE]") else "cut"

@@ -14,8 +14,8 @@ from tests.cluster.tool import TOOL
 from tests.support.helm import ROOT
 
 _IMAGES = Path(__file__).with_name("images") / "images.json"
-# Two nodes with two GPUs each, and one without: what does not fit shows.
-_NODES = "cpu-0,gpu-0:2,gpu-1:2"
+# Two nodes with two GPUs each, for cells alone, and one for all else: what does not fit shows.
+_NODES = "cpu-0,gpu-0:2:tainted,gpu-1:2:tainted"
 
 
 def main(arguments: list[str]) -> None:

@@ -70,17 +70,19 @@ def test_without_prometheus_nothing_shrinks(release: Release, kube: Kube) -> Non
 
 
 def test_where_gpus_are_short_pods_wait_and_nobody_asks_for_ever_more(release: Release, kube: Kube) -> None:
-    settled(release, kube, 1, most=6)
+    settled(release, kube, 1, most=12)
 
     with Chatters(chat(kube), 60) as people:
         until("all 4 GPUs at work", lambda: kube.replicas(ENGINE)[1] == 4)
-        until("6 cells asked for", lambda: kube.replicas(ENGINE)[0] == 6)
-        waiting = kube.unscheduled("engine")
-        time.sleep(10)
+        until("more asked for", lambda: kube.replicas(ENGINE)[0] > 4)
+        time.sleep(20)
         wanted, ready = kube.replicas(ENGINE)
+        waiting = kube.unscheduled("engine")
 
     print(f"{wanted} asked for, {ready} ready; {people.answers}")
-    assert (wanted, ready) == (6, 4)
-    assert len(waiting) == 2
+    assert ready == 4
+    # 60 people in 32 places: the demand is that of 5 cells, and the queue asks for one more at most.
+    assert wanted in (5, 6)
+    assert len(waiting) == wanted - ready
     assert all("Insufficient nvidia.com/gpu" in why for why in waiting)
     assert set(people.answers.ended) == {"whole"}

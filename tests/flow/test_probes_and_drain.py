@@ -145,6 +145,20 @@ def test_a_stop_serves_on_for_the_drain_delay(fresh_world: MakeWorld) -> None:
     assert world.front.wait(within=5) == 0
 
 
+def test_while_it_leaves_an_answer_is_its_connections_last(fresh_world: MakeWorld) -> None:
+    world = fresh_world(1, {"front.drain_delay_seconds": 0.8})
+    wire = world.wire()
+    wire.send(world.chat(stream=False))
+    kept = wire.answer()
+    world.front.signal()
+    eventually(lambda: world.front.readiness() == 503, within=0.6, what="not ready")
+    wire.send(world.chat(stream=False))
+    last = wire.answer()
+
+    assert "connection" not in kept.headers
+    assert (last.status, last.headers["connection"]) == (200, "close")
+
+
 def test_every_line_of_standard_output_is_a_request(fresh_world: MakeWorld) -> None:
     world = fresh_world()
     for number in range(5):
