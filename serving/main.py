@@ -22,7 +22,7 @@ from serving.adapters.engines.http import EnginePool, Patience
 from serving.adapters.log_lines import LogLines
 from serving.errors import SettingsError
 from serving.front import admin, flow
-from serving.front.attempt import Attempts, RetryBudget
+from serving.front.attempt import Attempts
 from serving.front.auth import Auth
 from serving.front.budget import Budget
 from serving.front.cold import app as api
@@ -33,6 +33,7 @@ from serving.front.hold import Hold
 from serving.front.hot import HotProtocol
 from serving.front.ids import minter
 from serving.front.ledger import Counting, Ledger
+from serving.front.retries import RetryBudget
 from serving.front.route import Endpoint, Fleet
 from serving.front.slo import Slo
 from serving.front.state.running import Running
@@ -152,6 +153,7 @@ class Front:
             waits=Limits(times.head_seconds, times.write_seconds, times.keep_alive_seconds),
             total_seconds=times.total_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
+            is_leaving=lambda: self._draining,
         )
         return Listener(
             api.create(auth, self._fleet, self._is_ready, new_request_id, state.state()),
@@ -212,7 +214,7 @@ class Front:
             await asyncio.sleep(period)
             now = _clock()
             pool.tick()
-            self._hold.tick()
+            self._hold.tick(self._fleet.ready)
             self._running.tick()
             for connection in self._clients.connections if self._clients is not None else ():
                 connection.tick(now)

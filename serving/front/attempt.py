@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from serving.errors import Lost, Unreachable, UpstreamError
 from serving.front import events, refusals, wire
 from serving.front.eager import Wake
+from serving.front.retries import RetryBudget
 from serving.front.route import Endpoint, Fleet, Load
 from serving.front.wire import GenerationRequest
 
@@ -89,26 +90,6 @@ class Trail(Protocol):
         """`ok`, `refused`, an HTTP status, or the `UpstreamError` in lower case."""
 
 
-class RetryBudget:
-    """Retries over all requests: each request earns `ratio` of one, unused ones are kept up to a small burst."""
-
-    _BURST = 10.0
-
-    def __init__(self, ratio: float) -> None:
-        self._ratio = ratio
-        self._allowance = self._BURST if ratio else 0.0
-
-    def earn(self) -> None:
-        self._allowance = min(self._allowance + self._ratio, self._BURST)
-
-    def spend(self) -> bool:
-        """True when one retry is allowed; it is then counted."""
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
-
-
 class Started:
     """An attempt under way, counted in at its engine; its end counts it out and stops what was not read."""
 
@@ -157,7 +138,7 @@ class Attempts:
         failure: UpstreamError | int | None = None
         broken, is_busy, untried = trail.broken, False, len(candidates)
         for number, endpoint in enumerate(candidates[: self._limit], start=1):
-            if number > 1 and not self.retries.spend():
+            if number > 1 and not self.retries.allows(failure):
                 break
             trail.sent(endpoint)
             untried -= 1
@@ -186,7 +167,7 @@ class Attempts:
         reply = started.reply
         error, status = reply.error, reply.status
         if error is None:
-            started.load.is_gone = False
+            started.load.accepted(is_taken=True)
         if error is None and status == 200 and reply.is_stream == request.stream and not _is_stillborn(reply, request):
             trail.came_back("ok")
             return None
@@ -197,7 +178,7 @@ class Attempts:
         if error is None and status == 503 and not refusals.is_overload(reply.body):
             error = Unreachable("takes no requests now")
         if isinstance(error, Unreachable):
-            started.load.is_gone = True
+            started.load.accepted(is_taken=False)
         self._fleet.failed(started.endpoint)
         return error if error is not None else status
 

@@ -129,6 +129,7 @@ async def _generate(steps: Steps, entry: Entry, admitted: Admitted, client: Clie
             else:
                 entry.outcome = Whole(started, client).outcome
         finally:
+            steps.hold.ended(request.model)
             if entry.outcome is not None:
                 outcome = entry.outcome()
                 reservation.settle(outcome.tokens_or(request.prompt_tokens))
@@ -139,7 +140,7 @@ async def _generate(steps: Steps, entry: Entry, admitted: Admitted, client: Clie
 async def _start(steps: Steps, entry: Entry, admitted: Admitted) -> Started:
     """Steps 6 and 7: at once where the model has an engine, else behind those that wait for one."""
     model, reason = admitted.request.model, None
-    if not steps.hold.has_waiting(model) or steps.fleet.ready(model):
+    if not steps.hold.is_ahead(model, steps.fleet.ready):
         try:
             return await _attempt(steps, entry, admitted)
         except (NoEngine, EngineFailed) as error:
@@ -165,12 +166,12 @@ async def _wait_and_start(
                 entry.held_seconds += steps.clock() - began
             offer.sent()
             # What broke an engine that is still there is asked again within the budget for retries only.
-            if isinstance(reason, EngineFailed) and not held.is_excused and not steps.attempts.retries.spend():
+            if isinstance(reason, EngineFailed) and not held.is_excused and not steps.attempts.retries.allows(reason):
                 raise reason
             try:
                 return await _attempt(steps, entry, admitted)
             except (NoEngine, EngineFailed) as error:
-                if not steps.hold.takes(error):
+                if not steps.hold.takes_back(error):
                     raise
                 reason = error
 

@@ -1,8 +1,7 @@
-"""The room where requests wait while no engine of their model is ready: bounded, first in first out.
+"""Where requests wait while no engine of their model is ready: bounded in number, bytes and time, first in first out.
 
 It knows neither engines nor clients: the flow comes with what no engine took, naps here, and tries again when woken.
-That happens when the fleet has changed, when another one that waited for the same model found an engine, and to the
-first in line every now and then.
+room.py says when. One that waited and finds an engine with too much to do comes back to its place in line.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ import itertools
 from collections.abc import Callable
 from types import TracebackType
 
-from serving.errors import EngineFailed, NoEngine, Rejection, RequestError
+from serving.errors import EngineFailed, EngineRefused, NoEngine, Rejection, RequestError
 from serving.front.eager import Wake
+from serving.front.room import Room, Soon
 from serving.settings import HoldSettings
 
 _RETRY_AFTER_SECONDS = 5
@@ -20,33 +20,8 @@ _RETRY_AFTER_SECONDS = 5
 _DOUBTFUL_TICKS = 2
 
 
-# Calls back in the next turn of the loop. A flow that went on inside somebody's Task would take that for its own.
-Soon = Callable[[Callable[[], None]], object]
-
-
-class Room:
-    """Those who wait for one model. `absences` counts the times that one of them found no engine."""
-
-    __slots__ = ("_soon", "absences", "asleep", "members")
-
-    def __init__(self, soon: Soon) -> None:
-        self._soon = soon
-        self.members = 0
-        self.asleep: dict[int, Held] = {}
-        self.absences = 0
-
-    def wake(self, chosen: list[Held]) -> None:
-        """They go on in this order."""
-        for held in chosen:
-            del self.asleep[held.number]
-            self._soon(held.wake.set)
-
-    def in_order(self) -> list[Held]:
-        return [self.asleep[number] for number in sorted(self.asleep)]
-
-
 class Held:
-    """One request in the room. `with` ends its stay; when it found an engine, the others are woken."""
+    """One request in the room. `with` ends its stay; when it found an engine, others may go too."""
 
     def __init__(self, hold: Hold, room: Room, model: str, size_bytes: int, until: float) -> None:
         self.number = hold.number()
@@ -72,13 +47,12 @@ class Held:
     async def nap(self, reason: RequestError | None) -> None:
         """Until it may try again; `reason` is why it could not. Raises `NoEngine` when its time is over."""
         room, self.wake = self._room, Wake()
-        room.absences += isinstance(reason, NoEngine)
         self._is_doubtful = isinstance(reason, EngineFailed)
-        room.asleep[self.number] = self
+        room.lie_down(self, reason)
         try:
             await self.wake
         finally:
-            room.asleep.pop(self.number, None)
+            room.get_up(self)
         self._hold.check(self.until)
 
     def __enter__(self) -> Held:
@@ -86,8 +60,8 @@ class Held:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._hold.leave(self)
-        if kind is None:
-            self._room.wake(self._room.in_order())
+        if kind is None or isinstance(error, EngineRefused):
+            self._room.begun()
 
 
 class Hold:
@@ -102,17 +76,20 @@ class Hold:
         self._requests = 0
         self._bytes = 0
 
-    def takes(self, error: RequestError) -> bool:
+    def takes(self, error: NoEngine | EngineFailed) -> bool:
         """True for what an engine that comes may still answer."""
-        if not self._settings.seconds:
-            return False
         if isinstance(error, NoEngine):
-            return error.reason is Rejection.NO_ENGINE
-        return isinstance(error, EngineFailed) and error.is_lost
+            return bool(self._settings.seconds) and error.reason is Rejection.NO_ENGINE
+        return bool(self._settings.seconds) and error.is_lost
 
-    def has_waiting(self, model: str) -> bool:
+    def takes_back(self, error: NoEngine | EngineFailed) -> bool:
+        """The same for one that waited: it need not be the first that an engine is ready for."""
+        return self.takes(error) or (isinstance(error, NoEngine) and error.reason is Rejection.ENGINE_BUSY)
+
+    def is_ahead(self, model: str, is_ready: Callable[[str], int]) -> bool:
+        """Others wait for the model, and who comes now has to wait behind them."""
         room = self._rooms.get(model)
-        return room is not None and bool(room.asleep)
+        return room is not None and room.is_ahead(is_ready=bool(is_ready(model)))
 
     def enter(self, model: str, size_bytes: int) -> Held:
         """Raises `NoEngine` when no more may wait."""
@@ -141,7 +118,7 @@ class Hold:
         """Raises `NoEngine` after that time."""
         if self._clock() >= until:
             raise NoEngine(
-                f"No engine became ready within {self._settings.seconds:g} s. Try again shortly.",
+                f"No engine took the request within {self._settings.seconds:g} s. Try again shortly.",
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
                 reason=Rejection.HOLD_TIMEOUT,
             )
@@ -150,17 +127,19 @@ class Hold:
         """A place in line."""
         return next(self._numbers)
 
-    def look(self, is_ready: Callable[[str], int]) -> None:
-        """The fleet has changed: wake whoever has an engine now."""
-        for model, room in list(self._rooms.items()):
-            if room.asleep and is_ready(model):
-                room.wake(room.in_order())
+    def ended(self, model: str) -> None:
+        """An answer of the model is over: its engine has room for one more."""
+        if self._rooms and (room := self._rooms.get(model)):
+            room.ended()
 
-    def tick(self) -> None:
-        """Called every now and then: the first of each room tries again, time-outs end."""
+    def look(self, is_ready: Callable[[str], int]) -> None:
+        """The fleet was looked at: who has an engine now may go."""
+        for model, room in list(self._rooms.items()):
+            if engines := is_ready(model):
+                room.open(engines)
+
+    def tick(self, is_ready: Callable[[str], int]) -> None:
+        """Called every now and then: the first of each room try again, time-outs end."""
         now = self._clock()
-        for room in list(self._rooms.values()):
-            waiting = room.in_order()
-            for held in waiting:
-                held.ticks += 1
-            room.wake([held for held in waiting if held is waiting[0] or held.is_due(now)])
+        for model, room in list(self._rooms.items()):
+            room.tick(now, is_ready=bool(is_ready(model)))

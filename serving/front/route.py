@@ -39,16 +39,24 @@ class Endpoint:
 
 
 class Load:
-    """What this front knows of one engine's present state. One that `is_gone` took no request when last asked."""
+    """What this front knows of one engine's present state. One that `is_gone` took no request when last asked.
 
-    __slots__ = ("_answers", "in_flight", "is_gone", "suspect_until", "turn")
+    One that `took` a request since it was last asked for its models is up, whatever that gave.
+    """
+
+    __slots__ = ("_answers", "in_flight", "is_gone", "suspect_until", "took", "turn")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.is_gone = False
+        self.took = False
         self._answers = 0
         self.suspect_until = 0.0
         self.turn = 0
+
+    def accepted(self, *, is_taken: bool) -> None:
+        """A request was sent there: it was answered, or the engine took none."""
+        self.is_gone, self.took = not is_taken, is_taken
 
     def answered(self, *, is_new: bool) -> None:
         """It listed its models. Twice since it took no request: the first time may have been before that."""
@@ -84,6 +92,7 @@ class Fleet:
         self._loads = {endpoint.id: self._loads.get(endpoint.id) or Load() for endpoint in endpoints}
         for endpoint in endpoints:
             earlier = before.get(endpoint.id)
+            self._loads[endpoint.id].took = False
             if endpoint.is_up:
                 came = not (earlier and earlier.is_up and (earlier.models or earlier.takes_any))
                 self._loads[endpoint.id].answered(is_new=came)
@@ -97,10 +106,7 @@ class Fleet:
 
     def ready(self, model: str) -> int:
         """Engines of a model that take requests, as far as is known."""
-        return sum(
-            endpoint.is_up and endpoint.serves(model) and not self._loads[endpoint.id].is_gone
-            for endpoint in self._endpoints
-        )
+        return sum(endpoint.serves(model) and self._is_taking(endpoint) for endpoint in self._endpoints)
 
     @property
     def known(self) -> Collection[str]:
@@ -150,6 +156,10 @@ class Fleet:
     def is_suspect(self, endpoint: Endpoint) -> bool:
         load = self._loads.get(endpoint.id)
         return load is not None and load.suspect_until > self._clock()
+
+    def _is_taking(self, endpoint: Endpoint) -> bool:
+        load = self._loads[endpoint.id]
+        return (endpoint.is_up or load.took) and not load.is_gone
 
     def _rank(self, endpoint: Endpoint, now: float) -> tuple[bool, int, int]:
         load = self._loads[endpoint.id]

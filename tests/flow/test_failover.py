@@ -196,6 +196,28 @@ def test_retries_stay_within_the_budget(world: MakeWorld, failure: str) -> None:
     assert two.seen_by_engines <= 1.2 * 100 + 10
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_engine_that_never_took_a_request_costs_nothing_of_the_budget(world: MakeWorld, stream: bool) -> None:
+    pair = world(2, {"front.retry.budget_ratio": 0, "front.retry.cooldown_seconds": 0.01, "front.hold.seconds": 0})
+    draining = b'{"error":{"message":"shutting down","type":"overloaded_error","code":"draining"}}'
+    pair.engines[0].script = Script(status=503, body=draining)
+    assert [pair.say(stream=stream).status for _ in range(8)] == [200] * 8
+    assert pair.engines[0].seen
+    pair.engines[0].down()
+    assert [pair.say(stream=stream).status for _ in range(8)] == [200] * 8
+    pair.engines[1].down()
+    pair.engines[0].script = Script()
+    pair.engines[0].up()
+    assert [pair.say(stream=stream).status for _ in range(8)] == [200] * 8
+
+
+def test_without_a_budget_what_an_engine_broke_is_not_asked_of_another(world: MakeWorld) -> None:
+    pair = world(2, {"front.retry.budget_ratio": 0, "front.retry.cooldown_seconds": 0.01, "front.hold.seconds": 0})
+    one_fails(pair, FAILURES["500"])
+    assert pair.say().status == 502
+    assert pair.seen_by_engines == 1
+
+
 def test_an_engine_that_failed_is_asked_last_for_a_while(world: MakeWorld) -> None:
     pair = world(2, {"front.retry.budget_ratio": 1, "front.retry.cooldown_seconds": 30})
     pair.engines[0].script = Script(status=500, body=b"no")

@@ -21,6 +21,7 @@ EXPECTING: dict[str, Any] = {
     "front.hold.seconds": 20,
 }
 QUIET = {**EXPECTING, "front.heartbeat_seconds": 5}
+BUSY = Script(status=503, body=vllm_wire.error_body(503, "The engine is currently busy."))
 DRAINING = b'{"error":{"message":"shutting down","type":"overloaded_error","param":null,"code":"draining"}}'
 
 
@@ -102,6 +103,8 @@ def test_those_that_wait_go_out_in_the_order_they_came(deserted: World) -> None:
     for number in range(12):
         wires.append(deserted.wire().send(deserted.chat(stream=number % 2 == 0, user=str(number))))
         until_waiting(deserted, number + 1)
+    # Or the connection of one that is answered already would overtake a new one that is still being made.
+    deserted.engine.script = Script(head_delay=0.2)
     deserted.engine.up()
     assert [wire.answer().status for wire in wires] == [200] * 12
     assert [seen.body["user"] for seen in deserted.engine.seen] == [str(number) for number in range(12)]
@@ -232,6 +235,45 @@ def test_an_engine_that_drains_is_waited_out(deserted: World, stream: bool, body
         assert deserted.front.metric("tidegate_engines_ready", model="tiny") == 0
         deserted.engine.script = Script()
         assert wire.answer().status == 200
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_engine_that_takes_four_at_once_answers_all_that_waited_for_it(fresh_world: MakeWorld, stream: bool) -> None:
+    world = from_zero(fresh_world, QUIET)
+    wires = [world.wire().send(world.chat(stream=stream)) for _ in range(40)]
+    until_waiting(world, 40)
+    world.engine.script = Script(head_delay=0.05, gap=0.05)
+    world.engine.decide = lambda _: BUSY if world.engine.in_flight >= 4 else None
+    world.engine.up()
+    assert [wire.answer().status for wire in wires] == [200] * 40
+    assert len(world.engine.seen) <= 120
+    assert (rejected(world, "engine_busy"), waiting(world)) == (0, 0)
+
+
+def test_what_an_engine_has_no_room_for_waits_no_longer_than_anybody(fresh_world: MakeWorld) -> None:
+    world = from_zero(fresh_world, {**QUIET, "front.hold.seconds": 3})
+    with world.wire() as wire:
+        wire.send(world.chat(stream=False))
+        until_waiting(world, 1)
+        world.engine.script = BUSY
+        world.engine.up()
+        world.engine.wait_for(2)
+        refusal = wire.answer()
+    assert (refusal.status, refusal.error["code"]) == (503, "no_engine_available")
+    assert rejected(world, "hold_timeout") == 1
+
+
+def test_who_comes_while_others_are_let_out_does_not_overtake_them(fresh_world: MakeWorld) -> None:
+    world = from_zero(fresh_world)
+    wires = [world.wire().send(world.chat(stream=False, user="held")) for _ in range(20)]
+    until_waiting(world, 20)
+    world.engine.script = Script(head_delay=0.3)
+    world.engine.up()
+    world.engine.wait_for(1)
+    with world.wire() as late:
+        late.send(world.chat(stream=False, user="late"))
+        assert [wire.answer().status for wire in (*wires, late)] == [200] * 21
+    assert world.engine.seen[-1].body["user"] == "late"
 
 
 @pytest.mark.parametrize("status", [429, 503])

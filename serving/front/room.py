@@ -1,0 +1,99 @@
+"""Those who wait for one model, and how fast they are let out; it knows neither bounds nor time.
+
+An engine that has just come must not be stormed: it would refuse what is beyond its own admission limits. A few go
+first. Each that an engine begins to answer lets two more go, each end of an answer one, each tick twice as many as the
+tick before. Once an engine has too much to do it is one instead of two, and one per tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from serving.errors import NoEngine, Rejection, RequestError
+from serving.front.eager import Wake
+
+_FIRST_PER_ENGINE = 4
+_FOR_EACH_BEGUN = 2
+
+# Calls back in the next turn of the loop. A flow that went on inside somebody's Task would take that for its own.
+Soon = Callable[[Callable[[], None]], object]
+
+
+class Sleeper(Protocol):
+    """One who waits. `ticks` is how many it has seen."""
+
+    number: int
+    ticks: int
+    wake: Wake
+
+    def is_due(self, now: float) -> bool:
+        """Its turn does not depend on the others any more."""
+
+
+class Room:
+    """`absences` counts the times that one of them found no engine."""
+
+    __slots__ = ("_asleep", "_engines", "_is_busy", "_pace", "_soon", "absences", "members")
+
+    def __init__(self, soon: Soon) -> None:
+        self._soon = soon
+        self._asleep: dict[int, Sleeper] = {}
+        # Those for whom some were let out; an engine refused one since the last tick; how many a tick lets out.
+        self._engines = 0
+        self._is_busy = False
+        self._pace = 1
+        self.members = 0
+        self.absences = 0
+
+    def is_ahead(self, *, is_ready: bool) -> bool:
+        """Who comes now has to wait behind them: no engine is there, or they are on their way out to it."""
+        return bool(self._asleep) and (not is_ready or (self._engines > 0 and not self._is_busy))
+
+    def lie_down(self, held: Sleeper, reason: RequestError | None) -> None:
+        """`reason` is what it found."""
+        self._asleep[held.number] = held
+        if isinstance(reason, NoEngine) and reason.reason is Rejection.ENGINE_BUSY:
+            self._is_busy = True
+        elif isinstance(reason, NoEngine):
+            self.absences += 1
+            self._engines = 0
+
+    def get_up(self, held: Sleeper) -> None:
+        self._asleep.pop(held.number, None)
+
+    def open(self, engines: int) -> None:
+        """So many are there."""
+        came, self._engines = engines - self._engines, engines
+        if came > 0:
+            self._let_go(came * _FIRST_PER_ENGINE)
+
+    def begun(self) -> None:
+        """An engine begins to answer one of them."""
+        self._let_go(1 if self._is_busy else _FOR_EACH_BEGUN)
+
+    def ended(self) -> None:
+        """An answer of the model is over."""
+        if self._engines:
+            self._let_go(1)
+
+    def tick(self, now: float, *, is_ready: bool) -> None:
+        """The first one tries whatever is known; who is due ends or tries, wherever in line it is."""
+        self._pace = min(self._pace * 2, self.members) if is_ready and not self._is_busy else 1
+        self._engines = self._engines if is_ready else 0
+        self._is_busy = False
+        waiting = self._in_order()
+        for held in waiting:
+            held.ticks += 1
+        self._wake([held for place, held in enumerate(waiting) if place < self._pace or held.is_due(now)])
+
+    def _let_go(self, count: int) -> None:
+        self._wake(self._in_order()[:count])
+
+    def _in_order(self) -> list[Sleeper]:
+        return [self._asleep[number] for number in sorted(self._asleep)]
+
+    def _wake(self, chosen: list[Sleeper]) -> None:
+        for held in chosen:
+            del self._asleep[held.number]
+            self._soon(held.wake.set)
