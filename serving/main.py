@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import secrets
@@ -13,15 +12,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import uvloop
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import Metric
 
+from serving import background
 from serving.adapters import known_keys
 from serving.adapters.engines.directory import EngineDirectory
 from serving.adapters.engines.http import EnginePool, Patience
 from serving.adapters.log_lines import LogLines
+from serving.draining import Drain, drain
 from serving.errors import SettingsError
-from serving.front import admin, flow
+from serving.front import admin, flow, ticks
 from serving.front.attempt import Attempts
 from serving.front.auth import Auth
 from serving.front.budget import Budget
@@ -33,6 +33,7 @@ from serving.front.hold import Hold
 from serving.front.hot import HotProtocol
 from serving.front.ids import minter
 from serving.front.ledger import Counting, Ledger
+from serving.front.readiness import Readiness
 from serving.front.retries import RetryBudget
 from serving.front.route import Endpoint, Fleet
 from serving.front.slo import Slo
@@ -44,9 +45,6 @@ from serving.settings import FrontSettings, Settings
 
 _log = logging.getLogger("tidegate.front")
 _clock = time.monotonic
-_LONGEST_TICK_SECONDS = 1.0
-
-
 _mint = minter()
 
 
@@ -76,7 +74,7 @@ class Front:
         self._keys = known_keys.read(settings.api_keys, settings.keys_file, secret, settings.slo)
         self._fleet = Fleet(_clock, settings.retry.cooldown_seconds, settings.models)
         self._hold = Hold(settings.hold, _clock, lambda then: asyncio.get_running_loop().call_soon(then))
-        self._draining = False
+        self._readiness = Readiness(self._fleet, waits=bool(settings.models and settings.hold.seconds))
         self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
         self._metrics = FrontMetrics(self._gauges)
         self._demand = Demand(self._metrics, settings.slo, _clock)
@@ -84,7 +82,6 @@ class Front:
         self._state: KeptState | None = None
         self._clients: Listener | None = None
         self._running = Running(_clock, settings.timeouts.total_seconds)
-        self._on_ready: Callable[[], None] | None = None
 
     async def serve(self, on_ready: Callable[[], None]) -> int:
         settings, loop = self._settings, asyncio.get_running_loop()
@@ -104,17 +101,11 @@ class Front:
         gc.freeze()
         await clients.start()
         await operators.start()
-        self._on_ready = on_ready
-        background = [
-            asyncio.create_task(directory.run(), name="engine-directory"),
-            asyncio.create_task(self._tick(pool), name="tick"),
-            asyncio.create_task(state.purge(), name="purge"),
-        ]
-        for task in background:
-            task.add_done_callback(_report)
+        self._readiness.tell(on_ready)
+        tasks = background.start(engine_directory=directory.run(), tick=self._tick(pool), purge=state.purge())
         await signals.first.wait()
         await self._drain(clients, signals)
-        for task in background:
+        for task in tasks:
             task.cancel()
         await operators.stop(within_seconds=1)
         pool.close()
@@ -153,10 +144,10 @@ class Front:
             waits=Limits(times.head_seconds, times.write_seconds, times.keep_alive_seconds),
             total_seconds=times.total_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
-            is_leaving=lambda: self._draining,
+            is_leaving=lambda: self._readiness.is_leaving,
         )
         return Listener(
-            api.create(auth, self._fleet, self._is_ready, new_request_id, state.state()),
+            api.create(auth, self._fleet, self._readiness.is_ready, new_request_id, state.state()),
             "front.port",
             settings.host,
             settings.port,
@@ -164,18 +155,9 @@ class Front:
         )
 
     def _admin_listener(self) -> Listener:
-        registry = CollectorRegistry()
-        registry.register(self._metrics)
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
-        app = admin.create(registry, self._fleet, self._is_ready, new_request_id)
+        app = admin.create(admin.registry(self._metrics), self._fleet, self._readiness.is_ready, new_request_id)
         settings = self._settings
         return Listener(app, "front.admin_port", settings.admin_host, settings.admin_port)
-
-    def _is_ready(self) -> bool:
-        """Where requests wait for an engine of a known model, no engine need be up: they are what wakes the first."""
-        waits = bool(self._settings.models and self._settings.hold.seconds)
-        return not self._draining and (waits or self._fleet.is_ready())
 
     def _take_over(self, endpoints: tuple[Endpoint, ...]) -> None:
         gone = {endpoint.id for endpoint in self._fleet.endpoints} - {endpoint.id for endpoint in endpoints}
@@ -184,32 +166,18 @@ class Front:
         self._hold.look(self._fleet.ready)
         for engine in gone:
             self._metrics.forget_engine(engine)
-        if self._on_ready is not None and self._is_ready():
-            announce, self._on_ready = self._on_ready, None
-            announce()
+        self._readiness.look()
 
     def _gauges(self) -> Iterator[Metric]:
         redis_is_up = self._state.redis_is_up if self._state is not None else None
-        return admin.gauges(self._fleet, self._demand.needs(), self._in_flight, self._is_ready, redis_is_up)
+        return admin.gauges(self._fleet, self._demand.needs(), self._in_flight, self._readiness.is_ready, redis_is_up)
 
     def _in_flight(self) -> int:
         connections = self._clients.connections if self._clients is not None else []
         return sum(connection.is_running for connection in connections) + self._running.alone
 
     async def _tick(self, pool: EnginePool) -> None:
-        settings = self._settings
-        times = settings.timeouts
-        shortest = min(
-            settings.heartbeat_seconds,
-            times.first_byte_seconds,
-            times.idle_seconds,
-            times.head_seconds,
-            times.keep_alive_seconds,
-            times.write_seconds,
-            times.total_seconds,
-            settings.hold.seconds or times.total_seconds,
-        )
-        period = min(_LONGEST_TICK_SECONDS, shortest / 4)
+        period = ticks.period_seconds(self._settings)
         while True:
             await asyncio.sleep(period)
             now = _clock()
@@ -222,23 +190,7 @@ class Front:
                 self._lines.flush()
 
     async def _drain(self, clients: Listener, signals: Signals) -> None:
-        self._draining = True
+        self._readiness.end()
         _log.info("draining: %d requests in flight", self._in_flight())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(signals.second.wait(), self._settings.drain_delay_seconds)
-        deadline = _clock() + self._settings.drain_seconds
-        self._running.end_by(deadline)
-        stopping = asyncio.create_task(clients.stop(self._settings.drain_seconds))
-        at_once = asyncio.create_task(signals.second.wait())
-        await asyncio.wait({stopping, at_once}, return_when=asyncio.FIRST_COMPLETED)
-        at_once.cancel()
-        if not stopping.done():
-            self._running.end_by(_clock())
-            await clients.stop(within_seconds=0)
-            await stopping
-        await self._running.end(0 if signals.second.is_set() else max(deadline - _clock(), 0))
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("background task %s failed", task.get_name(), exc_info=error)
+        times = Drain(self._settings.drain_delay_seconds, self._settings.drain_seconds)
+        await drain(times, clients, self._running, signals, _clock)

@@ -6,28 +6,20 @@ sit on the SLOs: TTFT 0.1, 0.25, 0.5 s and TPOT 25, 50 ms.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serving.errors import Rejection
+from serving.metric_families import Counts, Labels, Spread
 
 TTFT_EDGES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 TPOT_EDGES = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
 COMMIT_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DURATION_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
-
-Labels = tuple[str, ...]
 
 _KINDS = ("prefill", "decode")
 
@@ -62,48 +54,9 @@ class VllmSeries(StrEnum):
     OUTPUT_TOKENS = "vllm:generation_tokens_total"
     PROMPT_TOKENS = "vllm:prompt_tokens_total"
     TTFT = "vllm:time_to_first_token_seconds"
+    PREEMPTIONS = "vllm:num_preemptions_total"
     CACHE_CONFIG = "vllm:cache_config_info"
     BEGAN = "vllm:generation_tokens_created"
-
-
-class Counts:
-    """A counter family: label values to a number, `counts.values[labels] += 1`."""
-
-    def __init__(self, name: str, help_text: str, labels: Labels) -> None:
-        self.name, self.help_text, self.labels = name, help_text, labels
-        self.values: dict[Labels, float] = defaultdict(float)
-
-    def family(self) -> Metric:
-        family = CounterMetricFamily(self.name, self.help_text, labels=self.labels)
-        for labels, value in self.values.items():
-            family.add_metric(labels, value)
-        return family
-
-
-class Spread:
-    """A histogram family: label values to counts per bucket and a sum."""
-
-    def __init__(self, name: str, help_text: str, labels: Labels, edges: tuple[float, ...]) -> None:
-        self.name, self.help_text, self.labels, self.edges = name, help_text, labels, edges
-        self._buckets: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = defaultdict(float)
-
-    def observe(self, value: float, labels: Labels) -> None:
-        buckets = self._buckets.get(labels)
-        if buckets is None:
-            buckets = self._buckets[labels] = [0] * (len(self.edges) + 1)
-        buckets[bisect_left(self.edges, value)] += 1
-        self._sums[labels] += value
-
-    def family(self) -> Metric:
-        family = HistogramMetricFamily(self.name, self.help_text, labels=self.labels)
-        for labels, counts in self._buckets.items():
-            cumulative, total = [], 0
-            for edge, count in zip((*self.edges, "+Inf"), counts, strict=True):
-                total += count
-                cumulative.append((str(edge), float(total)))
-            family.add_metric(labels, cumulative, self._sums[labels])
-        return family
 
 
 class FrontMetrics(Collector):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 
 from serving.front.cold.app import add_health, answer_errors
@@ -45,6 +46,15 @@ def create(
         )
 
     return app
+
+
+def registry(series: Collector) -> CollectorRegistry:
+    """The front's series, and those of its process."""
+    made = CollectorRegistry()
+    made.register(series)
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=made)
+    return made
 
 
 def gauges(

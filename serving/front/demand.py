@@ -13,7 +13,8 @@ from serving.errors import RequestError
 from serving.front.dialect import COUNT_TOKENS
 from serving.front.events import Usage
 from serving.front.wire import GenerationRequest
-from serving.metrics import FrontMetrics, Labels, Need
+from serving.metric_families import Labels
+from serving.metrics import FrontMetrics, Need
 
 # About the last hundred requests count.
 _KEPT = 0.99

@@ -10,7 +10,7 @@
 7 attempt   candidates → `Started`, an engine's first bytes   attempt.py
 8 relay     `Started` → the client's bytes, `Outcome`         relay.py
 9 ledger    the turn → the durable store, then its end        state/commit.py
-            → the client; metrics and one log line            ledger.py, demand.py, slo.py
+            → the client; metrics and one log line            ledger.py, demand.py, slo.py, log_line.py
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from serving.front.attempt import Attempts, Started
 from serving.front.auth import Auth, Caller, authorise
 from serving.front.budget import Budget, Reservation
 from serving.front.demand import Demand
+from serving.front.entry import Entry
 from serving.front.exchange import Exchange
 from serving.front.hold import Hold
-from serving.front.ledger import Entry, Ledger
+from serving.front.ledger import Ledger
 from serving.front.relay import Client, Stream, Whole
 from serving.front.route import Fleet
 from serving.front.slo import Slo

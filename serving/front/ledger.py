@@ -3,68 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
 from serving.errors import ClientLeft, NoEngine, RequestError
-from serving.front.auth import Caller
-from serving.front.demand import Demand, Offer
+from serving.front import log_line
+from serving.front.demand import Demand
+from serving.front.entry import Entry
 from serving.front.relay import Outcome
-from serving.front.route import Endpoint
 from serving.front.slo import Ended, Slo
-from serving.front.wire import Arrived, GenerationRequest
 from serving.metrics import FrontMetrics
-
-_ID_LENGTH = 128
-_STEPS = ("auth", "request", "budget", "session", "route", "attempt", "relay")
-
-
-class Entry:
-    """One request's page in the ledger: written by the flow as it goes, read by nobody but the ledger."""
-
-    caller: Caller | None = None
-    request: GenerationRequest | None = None
-    slo_class: str | None = None
-    offer: Offer | None = None
-    endpoint: Endpoint | None = None
-    attempts = 0
-    broken = 0
-    # How long it waited because no engine was ready.
-    held_seconds = 0.0
-    outcome: Callable[[], Outcome] | None = None
-    error: RequestError | None = None
-    # How long the end of the answer waited for the durable store.
-    commit_seconds: float | None = None
-    history_source = "none"
-    # When each step ended, monotonic seconds.
-    auth_at = 0.0
-    request_at = 0.0
-    budget_at = 0.0
-    session_at = 0.0
-    route_at = 0.0
-    attempt_at = 0.0
-    relay_at = 0.0
-
-    def __init__(self, arrived: Arrived) -> None:
-        self.arrived = arrived
-        self.attempt_outcomes: list[tuple[str, str]] = []
-
-    def sent(self, endpoint: Endpoint) -> None:
-        self.attempts += 1
-        self.endpoint = endpoint
-
-    def came_back(self, outcome: str) -> None:
-        if self.endpoint is not None:
-            self.attempt_outcomes.append((self.endpoint.id, outcome))
-        self.broken += outcome == "lost"
-
-    @property
-    def phase(self) -> str:
-        """Where the request was when it ended."""
-        if self.outcome is not None:
-            return "relay"
-        return "attempt" if self.route_at else "before_attempt"
 
 
 class Lines(Protocol):
@@ -101,7 +50,7 @@ class Ledger:
         self._count(entry, outcome, error, model, ended_at)
         self._judge(entry, outcome, error, ended_at)
         if self._lines is not None:
-            self._lines(orjson.dumps(self._line(entry, outcome, error, ended_at)))
+            self._lines(orjson.dumps(log_line.of(entry, outcome, error, ended_at, self._now())))
 
     def _count(
         self, entry: Entry, outcome: Outcome | None, error: RequestError | None, model: str, ended_at: float
@@ -147,60 +96,9 @@ class Ledger:
             metrics.slo_total.values[request.model, name] += 1
             metrics.slo_good.values[request.model, name] += good
 
-    def _line(
-        self, entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float
-    ) -> dict[str, Any]:
-        arrived, caller, request = entry.arrived, entry.caller, entry.request
-        usage = outcome.usage if outcome else None
-        streamed = request is not None and request.stream and outcome is not None and outcome.events > 0
-        return {
-            "time": self._now(),
-            "request_id": arrived.id,
-            "client_request_id": _text(arrived.headers.get(b"x-request-id")),
-            "route": arrived.route.path,
-            "team": caller.team if caller else None,
-            "key": caller.key_shown if caller else None,
-            "model": request.model[:_ID_LENGTH] if request else None,
-            "slo_class": entry.slo_class,
-            "stream": request.stream if request else None,
-            "engine": entry.endpoint.id if entry.endpoint else None,
-            "attempts": entry.attempts,
-            "status": error.status if error else 200,
-            "error_type": error.code or error.type if error else None,
-            "finish": outcome.finish if outcome else None,
-            "ttft_seconds": _rounded(outcome.first_at - arrived.at) if streamed and outcome else None,
-            "duration_seconds": _rounded(ended_at - arrived.at),
-            "held_seconds": _rounded(entry.held_seconds),
-            "prompt_tokens": usage.prompt_tokens if usage else None,
-            "cached_tokens": usage.cached_tokens if usage else None,
-            "output_tokens": outcome.output_tokens if outcome else None,
-            "session": request.keep.session if request and request.keep else None,
-            "history": entry.history_source,
-            "commit_seconds": _rounded(entry.commit_seconds) if entry.commit_seconds is not None else None,
-            "steps_seconds": _durations(entry),
-        }
-
 
 def _bounded_model(entry: Entry) -> str:
     """A label: what an engine says it serves, never just what a client wrote."""
     if entry.request is None or entry.endpoint is None:
         return ""
     return entry.request.model if entry.request.model in entry.endpoint.models else "unlisted"
-
-
-def _durations(entry: Entry) -> dict[str, float]:
-    durations, before = {}, entry.arrived.at
-    for step in _STEPS:
-        at = getattr(entry, f"{step}_at")
-        if at:
-            durations[step] = _rounded(at - before)
-            before = at
-    return durations
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 6)
-
-
-def _text(value: bytes | None) -> str | None:
-    return value[:_ID_LENGTH].decode("latin-1") if value else None

@@ -15,8 +15,9 @@ from loadtest.traffic.session import Session, Turn
 from loadtest.traffic.traces import TraceError, read
 from serving.front.demand import Demand
 from serving.front.dialect import CHAT
+from serving.front.entry import Entry
 from serving.front.events import Usage
-from serving.front.ledger import Counting, Entry, Ledger
+from serving.front.ledger import Counting, Ledger
 from serving.front.relay import Outcome
 from serving.front.slo import Slo
 from serving.front.wire import Arrived
