@@ -22,7 +22,7 @@ from serving.engine.ray_head import RayHead, ray_head
 from serving.engine.session import Session, require_free_ports, session
 from serving.engine.signals import StopSignals
 from serving.engine.warden import warden
-from serving.errors import EngineStartError
+from serving.errors import EngineStartError, SettingsError
 from serving.settings import EngineSettings
 
 _LOOK_SECONDS = 0.5
@@ -53,6 +53,7 @@ def run_cell(settings: EngineSettings, environ: MutableMapping[str, str], say: C
     """
     check_flags(settings.vllm_flags)
     device = resolve_device(settings.device, environ)
+    gpus = gpus_per_replica(settings, device)
     require_free_ports(settings.host, settings.port, settings.replicas)
     signals = StopSignals()
     signals.install()
@@ -65,7 +66,7 @@ def run_cell(settings: EngineSettings, environ: MutableMapping[str, str], say: C
         with warden(), ray_head(scratch.ray, settings.host, settings.dashboard_port) as head:
             signals.install()
             cell = _Cell(settings, model, scratch, head, signals, say)
-            head.deploy(_deployment(settings, model, device, scratch.draining))
+            head.deploy(_deployment(settings, model, device, gpus, scratch.draining))
             if not _load(cell):
                 say("stopped while loading")
                 return 0
@@ -73,8 +74,9 @@ def run_cell(settings: EngineSettings, environ: MutableMapping[str, str], say: C
             return _drain(cell)
 
 
-def _deployment(settings: EngineSettings, model: ResolvedModel, device: Device, draining: Path) -> Deployment:
-    gpus = settings.tensor_parallel_size * settings.pipeline_parallel_size if device == "cuda" else 0
+def _deployment(
+    settings: EngineSettings, model: ResolvedModel, device: Device, gpus: int, draining: Path
+) -> Deployment:
     return Deployment(
         arguments=tuple(server_arguments(settings, model, device)),
         draining_file=draining,
@@ -84,6 +86,21 @@ def _deployment(settings: EngineSettings, model: ResolvedModel, device: Device, 
         health_check_period_seconds=settings.health_check_period_seconds,
         graceful_shutdown_seconds=settings.drain.replica_seconds,
     )
+
+
+def gpus_per_replica(settings: EngineSettings, device: Device) -> int:
+    """What a replica takes of this node: in a group of nodes each has its share. Raises `SettingsError`."""
+    if device != "cuda":
+        return 0
+    world = settings.tensor_parallel_size * settings.pipeline_parallel_size
+    nodes = int(settings.vllm_flags.get("nnodes", 1))
+    if world % nodes:
+        raise SettingsError(
+            "engine.vllm_flags.nnodes",
+            f"{world} GPUs (engine.tensor_parallel_size x engine.pipeline_parallel_size) cannot be shared evenly by "
+            f"{nodes} nodes",
+        )
+    return world // nodes
 
 
 def _load(cell: _Cell) -> bool:

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from serving.engine.cell import gpus_per_replica
+from serving.engine.device import Device
 from serving.engine.draining import RefuseWhileDraining
 from serving.engine.logs import last_step, root_cause
 from serving.engine.session import require_free_ports, session
 from serving.engine.tiny import MARKER, is_tiny_model, make_tiny_model
 from serving.errors import EngineStartError, SettingsError
+from serving.settings import EngineSettings
 
 
 def test_two_cells_cannot_share_a_port(tmp_path: Path) -> None:
@@ -109,3 +112,18 @@ def test_an_existing_tiny_model_is_left_alone(tmp_path: Path) -> None:
     assert said == [f"{tmp_path} already holds the tiny model"]
     assert is_tiny_model(tmp_path)
     assert not is_tiny_model(tmp_path, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "device", "gpus"), [(None, "cuda", 16), (1, "cuda", 16), (2, "cuda", 8), ("4", "cuda", 4), (2, "cpu", 0)]
+)
+def test_a_replica_takes_the_gpus_of_its_own_node_only(nodes: Any, device: Device, gpus: int) -> None:
+    flags = {} if nodes is None else {"nnodes": nodes}
+    settings = EngineSettings(tensor_parallel_size=8, pipeline_parallel_size=2, vllm_flags=flags)
+    assert gpus_per_replica(settings, device) == gpus
+
+
+def test_gpus_that_nodes_cannot_share_evenly_are_refused() -> None:
+    settings = EngineSettings(tensor_parallel_size=2, pipeline_parallel_size=2, vllm_flags={"nnodes": 3})
+    with pytest.raises(SettingsError, match=r"nnodes.*4 GPUs.*3 nodes"):
+        gpus_per_replica(settings, "cuda")
