@@ -44,8 +44,23 @@ def read(path: Path, times: int = 1, seed: int = 1) -> Trace:
 
 def setting(trace: Trace, fleets: Fleets, settings: Settings, seed: int = 1) -> Setting:
     """What laws are told on it. Raises `ValueError` where no rate of it holds the SLO."""
-    of_knees = {**knee.knees(fleets, MIX, settings.slo), RECORDED: _knee(trace, fleets, settings.slo, seed)}
+    of_knees = {**knee.knees(fleets, MIX, settings.slo), RECORDED: own_knee(trace, fleets, settings.slo, seed)}
     return told(trace, of_knees, settings)
+
+
+def own_knee(trace: Trace, fleets: Fleets, slo: Slo, seed: int = 1) -> float:
+    """Requests per second of one replica, of the log's requests in their order at a steady rate."""
+
+    def drawn(rate: float) -> Requests:
+        rng = np.random.Generator(np.random.PCG64(seed))
+        gaps = rng.exponential(1 / rate, max(1, round(rate * knee.SECONDS)))
+        own = trace.requests
+        copies = -(-len(gaps) // len(own.at_seconds))
+        repeated = [_apart(own, copy) for copy in range(copies)]
+        columns = (np.concatenate(each)[: len(gaps)] for each in zip(*repeated, strict=True))
+        return Requests(*columns)._replace(at_seconds=np.cumsum(gaps))
+
+    return knee.bisected(trace.name, drawn, fleets, slo)
 
 
 def smoothed(requests: Requests, seconds: float) -> Curve:
@@ -101,18 +116,3 @@ def _sorted(parts: list[Requests]) -> Requests:
     columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
     order = np.argsort(columns[0], kind="stable")
     return Requests(*(column[order] for column in columns))
-
-
-def _knee(trace: Trace, fleets: Fleets, slo: Slo, seed: int) -> float:
-    """Of the log's requests in their order, at a steady rate."""
-
-    def drawn(rate: float) -> Requests:
-        rng = np.random.Generator(np.random.PCG64(seed))
-        gaps = rng.exponential(1 / rate, max(1, round(rate * knee.SECONDS)))
-        own = trace.requests
-        copies = -(-len(gaps) // len(own.at_seconds))
-        repeated = [_apart(own, copy) for copy in range(copies)]
-        columns = (np.concatenate(each)[: len(gaps)] for each in zip(*repeated, strict=True))
-        return Requests(*columns)._replace(at_seconds=np.cumsum(gaps))
-
-    return knee.bisected(f"{trace.name}", drawn, fleets, slo)

@@ -15,6 +15,7 @@ from autoscale.simulate.laws.scaled import Scaled
 from autoscale.simulate.world import Pods
 
 SYNC_SECONDS = 15.0
+_AT_ONCE = [{"type": "Pods", "value": 1_000_000, "periodSeconds": 1}]
 Count = Literal["own", "recorded"]
 
 
@@ -34,6 +35,10 @@ class Step(NamedTuple):
 class Replicas(Protocol):
     """How many replicas the decisions meet."""
 
+    @property
+    def obeys(self) -> bool:
+        """Whether they become what is asked for."""
+
     def pods(self, seconds: float) -> Pods: ...
 
     def scale(self, seconds: float, replicas: int) -> None: ...
@@ -46,6 +51,7 @@ class Own:
     begun: list[float]
     """When each was asked for, oldest first."""
     start_seconds: float
+    obeys: bool = True
 
     def pods(self, seconds: float) -> Pods:
         ready = sum(at + self.start_seconds <= seconds for at in self.begun)
@@ -62,6 +68,7 @@ class Recorded:
     recording: Recording
     counts: Sequence[int]
     """At each step of the recording."""
+    obeys: bool = False
 
     def pods(self, seconds: float) -> Pods:
         count = self.counts[self.recording.step(seconds)]
@@ -72,8 +79,11 @@ class Recorded:
 
 
 def replay(document: Mapping[str, Any], recording: Recording, replicas: Replicas) -> list[Step]:
-    """Every sync, and every poll that changed the count. Raises `SpecError`."""
-    law = Scaled(str(document["metadata"]["name"]), document)
+    """Every sync, and every poll that changed the count. Raises `SpecError`.
+
+    Policies pace what is obeyed; where nothing is, the wish is asked for at once.
+    """
+    law = Scaled(str(document["metadata"]["name"]), document if replicas.obeys else _unpaced(document))
     steps: list[Step] = []
     unheeded = None
     for seconds, is_sync in _turns(law.poll_seconds, recording.span.end - recording.span.begin):
@@ -87,7 +97,7 @@ def replay(document: Mapping[str, Any], recording: Recording, replicas: Replicas
             replicas.scale(seconds, asked)
             if asked != (steps[-1].wanted if steps else before.wanted):
                 steps.append(_polled(recording, seconds, before, asked))
-        unheeded = None if replicas.pods(seconds).wanted == asked else asked
+        unheeded = None if replicas.obeys else asked
     return steps
 
 
@@ -117,6 +127,17 @@ def replica_hours(begin: int, counts: Sequence[tuple[float, int | None]], until:
         total += held * (seconds - since)
         held, since = held if count is None else count, seconds
     return (total + held * (until - since)) / 3600
+
+
+def _unpaced(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same with its windows and without its policies."""
+    advanced = document["spec"].get("advanced") or {}
+    config = advanced.get("horizontalPodAutoscalerConfig") or {}
+    behavior = config.get("behavior") or {}
+    ways = {way: {**(behavior.get(way) or {}), "policies": _AT_ONCE} for way in ("scaleUp", "scaleDown")}
+    config = {**config, "behavior": {**behavior, **ways}}
+    spec = {**document["spec"], "advanced": {**advanced, "horizontalPodAutoscalerConfig": config}}
+    return {**document, "spec": spec}
 
 
 def _turns(poll_seconds: float, seconds: float) -> Iterator[tuple[float, bool]]:

@@ -141,7 +141,6 @@ def test_what_cannot_be_read_ends_with_2_and_is_named(
     [
         (["lint", "--cluster"], 2, "the cluster does not answer"),
         (["lint", "--cluster", "--context", "other"], 2, "no context other"),
-        (["doctor"], 1, "the cluster does not answer"),
         (["explain", "qwen", "-n", "chat"], 1, "the cluster does not answer"),
         (["replay", "--from", "1h"], 2, "the cluster does not answer"),
     ],
