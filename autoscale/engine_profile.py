@@ -29,6 +29,7 @@ class EngineProfile(BaseModel):
     max_num_seqs: int = Field(gt=0)
     max_batched_tokens: int = Field(gt=0)
     block_tokens: int = Field(16, gt=0)
+    max_model_len: int | None = Field(None, gt=0, description="The engine's context length; None: not told.")
     measured: dict[str, str] = Field({}, description="Engine version, device, dtype, model, date; empty: assumed.")
     residuals: dict[str, float] = Field({}, description="Relative errors of the fit, by kind of run.")
 

@@ -54,6 +54,8 @@ class EngineClient:
         self._url = url.rstrip("/").removesuffix("/v1")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._random = random.Random(seed)
+        self.answered = 0
+        """Requests, so far."""
 
     async def __aenter__(self) -> EngineClient:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
@@ -118,6 +120,7 @@ class EngineClient:
                 counted = _COUNTED.search(line)
                 if counted and (tokens := int(counted[1])) > marks[-1].tokens:
                     marks.append(Mark(time.perf_counter(), tokens))
+        self.answered += 1
         return began, marks[1:]
 
     async def _get(self, path: str) -> str:

@@ -39,7 +39,9 @@ def fitted(points: Sequence[Point], max_batched_tokens: int) -> Fit:
     rows = np.array([_row(point, max_batched_tokens) for point in used])
     seconds = np.array([point.seconds for point in used])
     costs = _non_negative(rows / seconds[:, None], np.ones(len(used)))
-    return Fit(*(float(cost) for cost in costs), _residuals(points, costs, max_batched_tokens))
+    base, prefill, attention, sequence, context, request = costs.tolist()
+    residuals = _residuals(points, costs, max_batched_tokens)
+    return Fit(base, prefill, attention, sequence, context, request, residuals)
 
 
 def _row(point: Point, max_batched_tokens: int) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from autoscale.engine_profile import EngineProfile
@@ -15,6 +15,7 @@ from serving.metrics import VllmSeries
 
 # The first of each kind of run pays for compiling and warming; the best of the others is the engine's own speed.
 REPEATS = 3
+_ATTEMPTS = 9
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -52,35 +53,36 @@ async def measure(target: Target, say: Callable[[str], None], plan: Plan = plann
         for number, run in enumerate(runs, start=1):
             points.append(point := await _best(engine, run, model))
             say(f"[{number}/{len(runs)}] {_named(run)}: {point.seconds * 1000:.1f} ms")
-        _check_alone(before, await engine.metrics(), runs)
-    return Measured(_profile(target, points, blocks * block_tokens, block_tokens, model), points)
+        _check_alone(before, await engine.metrics(), engine.answered)
+    sizes = {"kv_cache_tokens": blocks * block_tokens, "block_tokens": block_tokens, "max_model_len": max_model_len}
+    return Measured(_profile(target, points, sizes, model), points)
 
 
-def _profile(
-    target: Target, points: Sequence[Point], cache_tokens: int, block_tokens: int, model: str
-) -> EngineProfile:
+def _profile(target: Target, points: Sequence[Point], sizes: Mapping[str, int], model: str) -> EngineProfile:
     costs = fitted(points, target.max_batched_tokens)
     told = {"model": model, "hardware": target.hardware, "date": time.strftime("%Y-%m-%d")}
-    return EngineProfile(
-        **costs._asdict(),
-        kv_cache_tokens=cache_tokens,
-        max_num_seqs=target.max_num_seqs,
-        max_batched_tokens=target.max_batched_tokens,
-        block_tokens=block_tokens,
-        measured={name: value for name, value in told.items() if value},
+    return EngineProfile.model_validate(
+        {
+            **costs._asdict(),
+            **sizes,
+            "max_num_seqs": target.max_num_seqs,
+            "max_batched_tokens": target.max_batched_tokens,
+            "measured": {name: value for name, value in told.items() if value},
+        }
     )
 
 
 async def _best(engine: EngineClient, run: Run, model: str) -> Point:
+    """Of `REPEATS`; runs whose streams hardly overlapped are made again."""
     points: list[Point] = []
-    apart: ApartError | None = None
-    for _ in range(REPEATS):
+    for attempt in range(_ATTEMPTS):
         try:
             points.append(await engine.measure(run, model))
-        except ApartError as error:
-            apart = error
-    if not points and apart:
-        raise apart
+        except ApartError:
+            if attempt == _ATTEMPTS - 1 and not points:
+                raise
+        if len(points) == REPEATS:
+            break
     return min(points, key=lambda point: point.seconds)
 
 
@@ -105,8 +107,7 @@ def _check_idle(exposition: str) -> None:
         raise ProfileError(f"the engine has {busy:.0f} requests already: profile one that nobody else uses")
 
 
-def _check_alone(before: str, after: str, runs: Sequence[Run]) -> None:
-    own = REPEATS * sum(run.streams for run in runs)
+def _check_alone(before: str, after: str, own: int) -> None:
     finished = _total(after, VllmSeries.FINISHED) - _total(before, VllmSeries.FINISHED)
     if finished > own:
         raise ProfileError(

@@ -5,7 +5,6 @@ Every run is `streams` equal requests at once, each with a prompt of its own, so
 
 from __future__ import annotations
 
-import itertools
 import math
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,6 +13,8 @@ from typing import NamedTuple
 # and a server takes requests in one after the other while those before decode.
 _DECODED, _DECODED_PER_STREAM = 64, 2
 _PROMPT = 16
+# Most steps that the prompts of one run take together: on a slow engine they are most of a profile's time.
+_PREFILL_STEPS = 8
 
 
 class Kind(StrEnum):
@@ -48,15 +49,20 @@ def planned(max_model_len: int, max_num_seqs: int, max_batched_tokens: int) -> l
     longest = max_model_len - 1
     prompts = [length for length in (32, 256, 512, 1024, 2048, 4096, 8192) if length < longest]
     batches = [count for count in (1, 2, 4, 8, 16, 32, 64, 128, 256) if count <= max_num_seqs]
-    outputs = {count: _DECODED + _DECODED_PER_STREAM * count for count in batches}
-    fitting = [count for count in batches if _PROMPT + outputs[count] < max_model_len]
+    fitting = [count for count in batches if _PROMPT + _output(count) < max_model_len]
     held_out_prompt, held_out_batch = prompts[len(prompts) // 2], fitting[len(fitting) // 2]
     runs = [Run(Kind.PREFILL, 1, length, 1, length == held_out_prompt) for length in prompts]
-    runs += [Run(Kind.DECODE, count, _PROMPT, outputs[count], count == held_out_batch) for count in fitting]
-    several = [count for count in fitting if 4 <= count <= 32]
-    for length, count in itertools.product((256, 1024, 3072), several[:1] + several[-1:]):
-        # The first stream goes on decoding until the last one's prompt is through.
-        output = outputs[count] + 2 * math.ceil(count * length / max_batched_tokens)
-        if length + output < max_model_len:
-            runs.append(Run(Kind.DECODE, count, length, output))
+    runs += [Run(Kind.DECODE, count, _PROMPT, _output(count), count == held_out_batch) for count in fitting]
+    several = [count for count in fitting if 4 <= count <= 32] or fitting[-1:]
+    for length in (256, 1024, 3072):
+        most = max(several[0], min(several[-1], _PREFILL_STEPS * max_batched_tokens // length))
+        for count in sorted({several[0], most}):
+            # The first stream goes on decoding until the last one's prompt is through.
+            output = _output(count) + 2 * math.ceil(count * length / max_batched_tokens)
+            if length + output < max_model_len:
+                runs.append(Run(Kind.DECODE, count, length, output))
     return runs
+
+
+def _output(streams: int) -> int:
+    return _DECODED + _DECODED_PER_STREAM * streams

@@ -13,6 +13,8 @@ from autoscale.simulate.score import good
 from loadtest.slo import Slo
 
 Fleets = Callable[[Requests], Fleet]
+Tokens = np.ndarray[tuple[int], np.dtype[np.float64]]
+"""Of prompts, and of outputs."""
 SECONDS, _SETTLED_SECONDS, _FOLLOWED_SECONDS = 600.0, 60.0, 60.0
 _STEPS = 9
 MIX = ("chat", "code-relaxed")
@@ -62,11 +64,17 @@ def attainment(fleets: Fleets, requests: Requests, slo: Slo) -> float:
 
 
 def rates(of_knees: Mapping[str, float], seed: int = 1) -> Rates:
-    """Two workloads' knees tell what a prompt token and what an output token cost: their shares add up to one replica.
+    """What `shared` says of these workloads at their knees."""
+    return shared({name: _tokens(name, seed) * rate for name, rate in of_knees.items()})
 
-    With one workload, or where two give no positive answer, both are paid half of it.
+
+def shared(tokens: Mapping[str, Tokens]) -> Rates:
+    """Two workloads at their knees tell what a prompt token and what an output token cost: their shares add up to one
+    replica.
+
+    `tokens`: prompt and output tokens per second by workload. With one, or where two give no positive answer, both
+    kinds are paid half of it.
     """
-    tokens = {name: _tokens(name, seed) * rate for name, rate in of_knees.items()}
     if set(MIX) <= tokens.keys():
         costs = np.linalg.solve(np.array([tokens[name] for name in MIX]), np.ones(2))
         if (costs > 0).all():
@@ -75,7 +83,10 @@ def rates(of_knees: Mapping[str, float], seed: int = 1) -> Rates:
     return Rates(2 * float(prefill), 2 * float(decode))
 
 
-def _tokens(workload: str, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Mean prompt and output tokens of a request."""
-    drawn = traffic.constant(workload, 50.0, 400.0, seed)
+def _tokens(workload: str, seed: int) -> Tokens:
+    return mean_tokens(traffic.constant(workload, 50.0, 400.0, seed))
+
+
+def mean_tokens(drawn: Requests) -> Tokens:
+    """Prompt and output tokens of a request."""
     return np.array([drawn.prompt_tokens.mean(), drawn.output_tokens.mean()])

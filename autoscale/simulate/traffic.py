@@ -85,7 +85,12 @@ def draw(name: str, mean_rate: float, seed: int, hours: float | None = None) -> 
 
 def constant(workload: str, rate: float, seconds: float, seed: int) -> Requests:
     """Poisson arrivals of a workload at one rate: what a knee is looked for with."""
-    return _requests(schedule.columns(WORKLOADS[workload], Arrivals(), rate, seconds, seed))
+    return drawn(WORKLOADS[workload], rate, seconds, seed)
+
+
+def drawn(workload: Workload, rate: float, seconds: float, seed: int) -> Requests:
+    """The same of any workload: the requests that a probe of the load test with this seed sends."""
+    return _requests(schedule.columns(workload, Arrivals(), rate, seconds, seed))
 
 
 def _drawn(workload: Workload, curve: Curve, of: Shape, seed: int) -> Requests:
