@@ -83,7 +83,7 @@ def _answer(subject: str, query: str, source: Prometheus, moment: Moment) -> Fin
     if not answer:
         return Finding(False, subject, f"no answer {moment}: a series is absent; KEDA falls back, or reads 0")
     if len(answer) > 1:
-        labels = ", ".join(sorted({label for series in answer for label in series.labels}))
+        labels = ", ".join(sorted({label for series in answer for label in series.labels} - {"__name__"}))
         return Finding(False, subject, f"{len(answer)} series {moment}, KEDA takes one: aggregate over {labels}")
     if not math.isfinite(value := answer[0].value):
         return Finding(False, subject, f"{value} {moment}: guard the division or quantile in PromQL")

@@ -14,14 +14,15 @@ _SETTLED_STEPS = 3
 
 
 class Moment(NamedTuple):
-    """`at` is Unix seconds, None for now; `engines` None where nobody counts them."""
+    """`at` is Unix seconds; None for now, with `engines` None too: they may change while it is asked."""
 
     at: float | None
     engines: int | None
 
     def __str__(self) -> str:
-        count = "engines not counted" if self.engines is None else f"{self.engines} engines"
-        return "now" if self.at is None else f"when there were {count}"
+        if self.at is None:
+            return "now"
+        return "when there was 1 engine" if self.engines == 1 else f"when there were {self.engines} engines"
 
 
 NOW = Moment(None, None)

@@ -2,6 +2,8 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const row = 64, gap = 34;
+const millions = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const brief = (value) => (value >= 1e5 ? millions.format(value) : digits(value));
 
 function frame(host, rows, name) {
   const bottom = 30 + rows * (row + gap);
@@ -102,7 +104,7 @@ function signals(host) {
   series.forEach(([name, values], index) => {
     const top = 30 + index * (row + gap), there = values.filter((value) => value !== null);
     const most = Math.max(1e-9, ...there), y = scale([0, most], [top + row, top]);
-    axes(at, top, most, name, `most ${digits(there.length ? most : null)}`, digits);
+    axes(at, top, most, name, `most ${digits(there.length ? most : null)}`, brief);
     at.made.append(svg("path", { class: "area", d: stepped(at, law.seconds, values, y, top + row) }));
     at.made.append(svg("path", { class: "series", "data-series": name, d: stepped(at, law.seconds, values, y, null) }));
   });
