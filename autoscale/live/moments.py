@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import groupby
 from typing import NamedTuple
 
 from autoscale.live.prometheus import Prometheus
@@ -29,21 +30,20 @@ NOW = Moment(None, None)
 
 
 def moments(prometheus: Prometheus, engines_query: str | None, now: float, past_seconds: float) -> list[Moment]:
-    """Now, and the latest moment in the past at which no engine was ready, one, and the most that there were.
+    """Now, and the middle of the latest time in which no engine was ready, one, and the most that there were.
 
     Only counts that lasted some steps are taken: in between, scrapes and queries may differ by one.
     Raises `PrometheusError`.
     """
     if engines_query is None:
         return [NOW]
-    answer = prometheus.range(engines_query, now - past_seconds, now, _STEP_SECONDS)
     latest: dict[int, float] = {}
-    for series in answer:
+    for series in prometheus.range(engines_query, now - past_seconds, now, _STEP_SECONDS):
         counts = [(at, round(value)) for at, value in series.points if math.isfinite(value)]
-        for before in range(len(counts) - _SETTLED_STEPS + 1):
-            run = counts[before : before + _SETTLED_STEPS]
-            if len({count for _, count in run}) == 1:
-                latest[run[-1][1]] = max(run[-1][0], latest.get(run[-1][1], 0.0))
+        for count, run in groupby(counts, key=lambda point: point[1]):
+            times = [at for at, _ in run]
+            if len(times) >= _SETTLED_STEPS:
+                latest[count] = max(times[len(times) // 2], latest.get(count, 0.0))
     most = max(latest, default=0)
     return [NOW, *(Moment(latest[count], count) for count in sorted({0, 1, most} & latest.keys()))]
 
