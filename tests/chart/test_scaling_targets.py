@@ -143,7 +143,7 @@ def test_deletion_costs_are_set_by_somebody_who_may_do_that_and_no_more() -> Non
 
     assert binding["subjects"][0]["name"] == pod["serviceAccountName"]
     assert rendered.one("Role", binding["roleRef"]["name"])["rules"] == [
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]}
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]}
     ]
 
 

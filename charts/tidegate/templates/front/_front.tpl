@@ -36,6 +36,7 @@
       "endpoint_slices" $services
       "models" $served
       "keys_file" "/etc/tidegate/keys/keys.yaml"
+      "hold" (dict "seconds" .Values.front.holdSeconds)
       "drain_delay_seconds" .Values.front.drainDelaySeconds
       "drain_seconds" .Values.front.drainSeconds -}}
 {{- with .Values.redis.external.url }}{{ $_ := set $front "redis" . }}{{ end -}}
