@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster import fast
 from tests.cluster.chatters import Chatters
+from tests.cluster.command import scale
 from tests.cluster.fast import ENGINE, chat, values
 from tests.cluster.kube import Kube, until
 from tests.cluster.prometheus import killed_prometheus
@@ -37,15 +38,21 @@ def test_goodput_asks_for_three_cells_and_calm_for_one(release: Release, kube: K
         up = until("3 cells under load", lambda: kube.replicas(ENGINE)[1] >= 3)
         time.sleep(10)
         highest = kube.replicas(ENGINE)[0]
+        examined = scale("doctor", "-n", kube.namespace, ENGINE)
+        reasons = scale("explain", "-n", kube.namespace, ENGINE)
     down = until("1 cell in calm", lambda: kube.replicas(ENGINE) == (1, 1), 120)
 
     print(f"3 cells after {up:.0f} s, at most {highest}; 1 cell {down:.0f} s after the load; {people.answers}")
+    print(reasons)
     assert highest <= 4
     assert set(people.answers.ended) == {"whole"}
+    assert "nothing is wrong" in examined
+    assert all(f"{signal}: " in reasons for signal in ("prefill", "decode", "queued", "ready", "ttft", "kv"))
 
 
 def test_from_zero_the_front_holds_every_request_until_a_cell_is_up(release: Release, kube: Kube) -> None:
     settled(release, kube, 0, least=0)
+    assert "nothing is wrong" in scale("doctor", "-n", kube.namespace, ENGINE)
 
     with Chatters(chat(kube), 12, once=True) as people:
         awake = until("a first cell", lambda: kube.replicas(ENGINE)[1] >= 1)
