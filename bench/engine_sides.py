@@ -50,7 +50,7 @@ def all_up() -> Iterator[tuple[list[Side], dict[str, tuple[Child, ...]], list[st
             serving[side.name] = (side.child, *behind)
 
         model = tiny_model()
-        start(_plain(model))
+        start(plain(model))
         start(_cell(model))
         if CELL in serving:
             start(_front(up[-1].port), serving[CELL])
@@ -68,7 +68,7 @@ def tiny_model() -> Path:
     return path
 
 
-def _plain(model: Path) -> Launch:
+def plain(model: Path) -> Launch:
     port = free_port()
     options = {"--model": model, "--served-model-name": "tiny", "--port": port, "--max-model-len": MAX_MODEL_LEN}
     switches = ("--enforce-eager", "--enable-prefix-caching", "--enable-prompt-tokens-details")
