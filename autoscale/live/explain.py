@@ -26,6 +26,8 @@ def explained(scaled: Scaled, source: Source, now: float) -> Iterator[str]:
     controller = Controller(spec, created=now)
     decision = controller.sync(now, found, workload) if workload.spec else controller.poll(now, found, workload)
     yield from decided.explain(decision, workload.spec)
+    if decision.limit.endswith("Stabilized"):
+        yield "  (as of an HPA that began now; what the cluster's own has seen before, it says itself)"
     if spec.modifiers is not None:
         yield f"  the law: {spec.modifiers.formula.text}"
     yield from (f"  {line}" for line in trouble)
