@@ -16,8 +16,8 @@ from serving.front.room import Room, Soon
 from serving.settings import HoldSettings
 
 _RETRY_AFTER_SECONDS = 5
-# Ticks in which the first in line shows whether an engine is there at all.
-_DOUBTFUL_TICKS = 2
+# In which the first in line shows whether an engine is there at all: longer than it takes to connect.
+_DOUBT_SECONDS = 3.0
 
 
 class Held:
@@ -28,26 +28,32 @@ class Held:
         self.model = model
         self.size_bytes = size_bytes
         self.until = until
-        self.ticks = 0
         self.wake = Wake()
         self._hold = hold
         self._room = room
         self._absences = room.absences
-        self._is_doubtful = False
+        self._broken_at: float | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return self._broken_at is not None and not self.is_excused
 
     @property
     def is_excused(self) -> bool:
-        """Since it came, somebody found that no engine is there."""
+        """Since its engine broke, somebody found that none is there."""
         return self._room.absences > self._absences
 
     def is_due(self, now: float) -> bool:
         """Its time is over, or it lost its engine and that engine turns out to be there after all."""
-        return now >= self.until or (self._is_doubtful and not self.is_excused and self.ticks >= _DOUBTFUL_TICKS)
+        broken_at = self._broken_at
+        return now >= self.until or (broken_at is not None and self.is_in_doubt and now - broken_at >= _DOUBT_SECONDS)
 
     async def nap(self, reason: RequestError | None) -> None:
         """Until it may try again; `reason` is why it could not. Raises `NoEngine` when its time is over."""
         room, self.wake = self._room, Wake()
-        self._is_doubtful = isinstance(reason, EngineFailed)
+        self._broken_at = None
+        if isinstance(reason, EngineFailed):
+            self._broken_at, self._absences = self._hold.clock(), room.absences
         room.lie_down(self, reason)
         try:
             await self.wake
@@ -60,6 +66,7 @@ class Held:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._hold.leave(self)
+        self._room.returned(self)
         if kind is None or isinstance(error, EngineRefused):
             self._room.begun()
 
@@ -69,7 +76,7 @@ class Hold:
 
     def __init__(self, settings: HoldSettings, clock: Callable[[], float], soon: Soon) -> None:
         self._settings = settings
-        self._clock = clock
+        self.clock = clock
         self._soon = soon
         self._rooms: dict[str, Room] = {}
         self._numbers = itertools.count()
@@ -104,7 +111,7 @@ class Hold:
         room.members += 1
         self._requests += 1
         self._bytes += size_bytes
-        return Held(self, room, model, size_bytes, self._clock() + limits.seconds)
+        return Held(self, room, model, size_bytes, self.clock() + limits.seconds)
 
     def leave(self, held: Held) -> None:
         room = self._rooms[held.model]
@@ -116,7 +123,7 @@ class Hold:
 
     def check(self, until: float) -> None:
         """Raises `NoEngine` after that time."""
-        if self._clock() >= until:
+        if self.clock() >= until:
             raise NoEngine(
                 f"No engine took the request within {self._settings.seconds:g} s. Try again shortly.",
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
@@ -140,6 +147,6 @@ class Hold:
 
     def tick(self, is_ready: Callable[[str], int]) -> None:
         """Called every now and then: the first of each room try again, time-outs end."""
-        now = self._clock()
+        now = self.clock()
         for model, room in list(self._rooms.items()):
             room.tick(now, is_ready=bool(is_ready(model)))

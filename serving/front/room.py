@@ -3,6 +3,8 @@
 An engine that has just come must not be stormed: it would refuse what is beyond its own admission limits. A few go
 first. Each that an engine begins to answer lets two more go, each end of an answer one, each tick twice as many as the
 tick before. Once an engine has too much to do it is one instead of two, and one per tick.
+
+Of those whose engine broke under them one goes first: whether it finds an engine decides what the others may do.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ Soon = Callable[[Callable[[], None]], object]
 
 
 class Sleeper(Protocol):
-    """One who waits. `ticks` is how many it has seen."""
+    """One who waits."""
 
     number: int
-    ticks: int
     wake: Wake
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Its engine broke, and nobody has found out since whether that engine is there."""
 
     def is_due(self, now: float) -> bool:
         """Its turn does not depend on the others any more."""
@@ -34,7 +39,7 @@ class Sleeper(Protocol):
 class Room:
     """`absences` counts the times that one of them found no engine."""
 
-    __slots__ = ("_asleep", "_engines", "_is_busy", "_pace", "_soon", "absences", "members")
+    __slots__ = ("_asleep", "_engines", "_is_busy", "_pace", "_probe", "_soon", "absences", "members")
 
     def __init__(self, soon: Soon) -> None:
         self._soon = soon
@@ -43,6 +48,8 @@ class Room:
         self._engines = 0
         self._is_busy = False
         self._pace = 1
+        # Who is on its way to find out.
+        self._probe: Sleeper | None = None
         self.members = 0
         self.absences = 0
 
@@ -53,6 +60,7 @@ class Room:
     def lie_down(self, held: Sleeper, reason: RequestError | None) -> None:
         """`reason` is what it found."""
         self._asleep[held.number] = held
+        self.returned(held)
         if isinstance(reason, NoEngine) and reason.reason is Rejection.ENGINE_BUSY:
             self._is_busy = True
         elif isinstance(reason, NoEngine):
@@ -61,6 +69,11 @@ class Room:
 
     def get_up(self, held: Sleeper) -> None:
         self._asleep.pop(held.number, None)
+
+    def returned(self, held: Sleeper) -> None:
+        """From its way out, with whatever result."""
+        if self._probe is held:
+            self._probe = None
 
     def open(self, engines: int) -> None:
         """So many are there."""
@@ -82,13 +95,20 @@ class Room:
         self._pace = min(self._pace * 2, self.members) if is_ready and not self._is_busy else 1
         self._engines = self._engines if is_ready else 0
         self._is_busy = False
-        waiting = self._in_order()
-        for held in waiting:
-            held.ticks += 1
-        self._wake([held for place, held in enumerate(waiting) if place < self._pace or held.is_due(now)])
+        self._let_go(self._pace)
+        self._wake([held for held in self._in_order() if held.is_due(now)])
 
     def _let_go(self, count: int) -> None:
-        self._wake(self._in_order()[:count])
+        chosen: list[Sleeper] = []
+        for held in self._in_order():
+            if len(chosen) == count:
+                break
+            if held.is_in_doubt and self._probe is not None:
+                continue
+            if held.is_in_doubt:
+                self._probe = held
+            chosen.append(held)
+        self._wake(chosen)
 
     def _in_order(self) -> list[Sleeper]:
         return [self._asleep[number] for number in sorted(self._asleep)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import vllm_wire
+from tests.support.front_process import START_SECONDS
 from tests.support.raw_http import Wire, parsed
 from tests.support.script import BEFORE_HEAD, Script
 from tests.support.waiting import eventually
@@ -87,7 +88,7 @@ def test_a_model_that_nobody_told_of_is_waited_for_while_nothing_is_known(fresh_
     world = fresh_world(1, {"front.engine_poll_seconds": 0.1}, started=False)
     world.engine.down()
     world.front.launch()
-    eventually(lambda: world.front.readiness() == 503, within=10, what="the front")
+    eventually(lambda: world.front.readiness() == 503, within=START_SECONDS, what="the front")
     with world.wire() as wire, world.wire() as unknown:
         wire.send(world.chat(stream=False))
         unknown.send(world.chat(stream=False, model="invented"))

@@ -137,3 +137,24 @@ def test_what_broke_an_engine_goes_with_the_next_look_when_it_is_alone() -> None
     waiting.tick()
     waiting.back(0, EngineFailed("broke"))
     assert waiting.look(1) == [0]
+
+
+def test_of_those_whose_engine_broke_one_goes_to_see_and_the_others_go_once_none_is_there() -> None:
+    waiting = Waiting(6)
+    waiting.look(2)
+    for number in range(6):
+        waiting.back(number, EngineFailed("broke"))
+    assert waiting.tick() == [0]
+    assert waiting.tick() == []
+    waiting.back(0, ABSENT)
+    assert waiting.look(1) == [0, 1, 2, 3]
+
+
+def test_those_whose_engine_broke_do_not_wait_for_ever_for_the_one_that_went_to_see() -> None:
+    waiting = Waiting(3)
+    waiting.look(1)
+    for number in range(3):
+        waiting.back(number, EngineFailed("broke"))
+    assert waiting.tick() == [0]
+    waiting.now = 4.0
+    assert waiting.tick() == [1, 2]
