@@ -30,6 +30,13 @@ def add(kinds: Subparsers) -> None:
         "arithmetic, and what it would have asked for is laid beside what was there; nothing is simulated. With "
         "--request-log: the log's requests go through simulated engines, laws side by side, as `simulate` does.",
     )
+    _add_range(parser)
+    _add_log(parser)
+    parser.add_argument("--out", type=Path, default=Path("replay.html"), metavar="FILE", help="(default: replay.html)")
+    parser.set_defaults(run=run)
+
+
+def _add_range(parser: argparse.ArgumentParser) -> None:
     recorded = parser.add_argument_group("a ScaledObject on a recorded range of Prometheus")
     now = time.time()
     when = partial(moment, now=now)
@@ -55,12 +62,13 @@ def add(kinds: Subparsers) -> None:
     recorded.add_argument(
         "--replicas-query", metavar="PROMQL", help="counts the replicas (default: kube-state-metrics)"
     )
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
     log = parser.add_argument_group("laws on a request log")
     log.add_argument("--request-log", type=Path, metavar="FILE", help="a front's, Azure's CSV or Mooncake's JSON lines")
     log.add_argument("--times", type=int, default=1, metavar="N", help="the log so many times over (default: 1)")
     add_options(log)
-    parser.add_argument("--out", type=Path, default=Path("replay.html"), metavar="FILE", help="(default: replay.html)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

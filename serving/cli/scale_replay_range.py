@@ -51,6 +51,8 @@ def _replayed(args: argparse.Namespace, document: Mapping[str, Any]) -> Replayed
     from autoscale.replay.page import Replayed
     from autoscale.replay.recording import Span, fetch, gaps
 
+    if args.begin is not None and args.begin < 0:
+        raise ValueError(f"--begin {args.begin}: must be at least 0")
     spec = read(document)
     span = Span(args.begin_at, args.to, args.step)
     recording = fetch(document, spec, lambda address: _prometheus(args, address), span, _counting(args, spec))

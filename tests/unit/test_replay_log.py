@@ -105,15 +105,20 @@ def test_the_command_runs_laws_on_it(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--request-log", "/nowhere.jsonl"], "/nowhere.jsonl: cannot be read"),
         (["--request-log", "LOG", "--times", "0"], "--times 0"),
         (["--request-log", "LOG", "--law", "best"], "--law best"),
+        (["--from", "1h", "--file", "SCALED"], "spec.scaleTargetRef.name: is missing"),
+        (["--from", "1h", "--file", "SCALED", "other"], "no ScaledObject other; there: qwen"),
         (["--from", "1h", "--file", "LOG"], "front.jsonl: is not YAML"),
+        (["--from", "1h", "--file", "SCALED", "--begin", "-1"], "--begin -1"),
         (["--from", "1h", "--file", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
     ],
 )
 def test_what_is_wrong_ends_with_2_and_is_named(
     arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = str(written(tmp_path, steady()))
-    assert main(["scale", "replay", *(path if word == "LOG" else word for word in arguments)]) == 2
+    scaled = tmp_path / "so.yaml"
+    scaled.write_text("kind: ScaledObject\nmetadata: {name: qwen}\nspec: {}\n", encoding="utf-8")
+    places = {"LOG": str(written(tmp_path, steady())), "SCALED": str(scaled)}
+    assert main(["scale", "replay", *(places.get(word, word) for word in arguments)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert named in err
