@@ -67,9 +67,7 @@ def run(args: argparse.Namespace) -> int:
         profile = _measured(args) if args.url else _read(args.profile)
         print("simulating one replica: the first run compiles for half a minute", file=sys.stderr, flush=True)
         return _told(profile, slo, args.workload or MIX)
-    except ProfileError as error:
-        return failed(error, 1)
-    except (ValueError, OSError) as error:
+    except (ProfileError, ValueError, OSError) as error:
         return failed(error, 2)
 
 

@@ -119,3 +119,12 @@ def test_a_file_that_is_no_profile_is_named(tmp_path: Path, capsys: pytest.Captu
 
     assert status == 2
     assert "p.json is no profile: base_seconds: Input should be greater than or equal to 0" in err
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [("127.0.0.1:1", "--url: '127.0.0.1:1' must begin with http"), ("http://127.0.0.1:1", "does not answer")],
+)
+def test_an_address_without_an_engine_is_named(url: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scale", "profile", "--url", url]) == 2
+    assert says in capsys.readouterr().err
