@@ -27,19 +27,17 @@ _CLIENT_ERROR, _SERVER_ERROR, _CLIENT_LEFT = 400, 500, 499
 
 
 class Ratio:
-    """A learned quotient: of sums, so that what is estimated by it is right in sum."""
+    """A learned quotient, `now`: of sums, so that what is estimated by it is right in sum."""
 
-    __slots__ = ("_part", "_whole")
+    __slots__ = ("_part", "_whole", "now")
 
     def __init__(self, first: float, weight: float) -> None:
-        self._part, self._whole = first * weight, weight
+        self._part, self._whole, self.now = first * weight, weight, first
 
     def learn(self, part: float, whole: float) -> None:
-        self._part = self._part * _KEPT + part
-        self._whole = self._whole * _KEPT + whole
-
-    def of(self, whole: float) -> float:
-        return whole * self._part / self._whole
+        self._part = part = self._part * _KEPT + part
+        self._whole = whole = self._whole * _KEPT + whole
+        self.now = part / whole
 
 
 class Model:
@@ -60,9 +58,9 @@ class Model:
     def decode_of(self, request: GenerationRequest) -> float:
         if not request.route.streams:
             return 0.0
-        if request.output_tokens:
-            return min(self.share.of(request.output_tokens), request.output_tokens)
-        return self.answer.of(request.choices)
+        if most := request.output_tokens:
+            return most * self.share.now if self.share.now < 1 else most
+        return request.choices * self.answer.now
 
 
 class Offer:
@@ -76,7 +74,7 @@ class Offer:
         self.at = at
         self.is_held = False
         self.whole_prompt = 0 if request.route is COUNT_TOKENS else request.prompt_tokens + history_tokens
-        self.prefill = model.uncached.of(self.whole_prompt)
+        self.prefill = self.whole_prompt * model.uncached.now
         self.decode = model.decode_of(request)
         if request.stream:
             model.waiting.add(self)
@@ -124,11 +122,13 @@ class Demand:
         offer = Offer(model, request, at, history_tokens)
         offered = self._metrics.offered.values
         # At least one token, as an engine computes at least one: a series that stands still says that nobody asks.
-        step = max(model.owed_prefill + offer.prefill, offer.prefill * _LEAST_SHARE, 1.0)
-        model.owed_prefill += offer.prefill - step
+        due = model.owed_prefill + offer.prefill
+        step = max(due, offer.prefill * _LEAST_SHARE, 1.0)
+        model.owed_prefill = due - step
         offered[model.prefill] += step
-        step = max(model.owed_decode + offer.decode, offer.decode * _LEAST_SHARE)
-        model.owed_decode += offer.decode - step
+        due = model.owed_decode + offer.decode
+        step = max(due, offer.decode * _LEAST_SHARE)
+        model.owed_decode = due - step
         offered[model.decode] += step
         return offer
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -177,11 +177,11 @@ async def _wait_and_start(
                 reason = error
 
 
-async def _attempt(steps: Steps, entry: Entry, admitted: Admitted) -> Started:
+def _attempt(steps: Steps, entry: Entry, admitted: Admitted) -> Awaitable[Started]:
     caller, request, _ = admitted
     candidates = steps.fleet.candidates(request.model)
     entry.route_at = steps.clock()
-    return await steps.attempts.start(
+    return steps.attempts.start(
         request, candidates, request_id=entry.arrived.id, cache_salt=caller.cache_salt, trail=entry
     )
 
