@@ -18,7 +18,7 @@ CLUSTER_TOOL ?= ../shared/cluster/cluster
 # What `tidegate up` and pytest get besides, e.g. make up ARGS="--engines 2", make test ARGS="tests/unit -x".
 ARGS ?=
 
-.PHONY: help up down test test-cluster check fix bench bench-front bench-state bench-engine bench-loadtest bench-goodput bench-fidelity docs setup setup-cpu setup-gpu debian dynalite lock
+.PHONY: help up down test test-cluster check fix bench bench-front bench-state bench-engine bench-loadtest bench-goodput bench-autoscale bench-fidelity docs setup setup-cpu setup-gpu debian dynalite lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -64,7 +64,7 @@ docs: setup ## write the generated pages
 	@$(BIN)/tidegate settings --markdown > docs/settings.md
 	@$(BIN)/python -m tests.chart.values_page
 
-bench: bench-front bench-state bench-engine bench-loadtest bench-goodput ## all benchmarks; the results go to bench/RESULTS.md
+bench: bench-front bench-state bench-engine bench-loadtest bench-goodput bench-autoscale ## all benchmarks; the results go to bench/RESULTS.md
 
 bench-front: setup debian ## our front against nginx and vllm-router over a mock engine
 	@$(BIN)/python -m bench.front $(ARGS)
@@ -80,6 +80,9 @@ bench-loadtest: setup debian ## the load test itself: its client's cost, known k
 
 bench-goodput: setup ## goodput of front and cell against plain vLLM, and the front at twice its knee
 	@$(BIN)/python -m bench.load_goodput $(ARGS)
+
+bench-autoscale: setup ## the scaling law against others, simulated; the simulator's speed
+	@$(BIN)/python -m bench.autoscale $(ARGS)
 
 bench-fidelity: setup ## the simulator beside a real vLLM on the CPU, which it was profiled from
 	@$(BIN)/python -m bench.scale_fidelity $(ARGS)

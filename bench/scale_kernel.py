@@ -13,16 +13,12 @@ from typing import Any
 import numba
 
 from autoscale.simulate.knee import knee
-from bench import command, report
+from bench import report
 from bench.report import Bar
 from bench.scale_kernel_side import fleet
 from loadtest.slo import PRESETS
 
 _LOAD_SHARE = 0.8
-_METHOD = """\
-Conversations (Azure 2023's lengths) as a Poisson stream at 0.8 of a replica's knee, on the assumed H100 profile.
-CPU seconds of one thread, from the first arrival to the last token; the trace is drawn before.
-"""
 
 
 @dataclass(frozen=True)
@@ -45,35 +41,32 @@ class Side:
         return found
 
 
-def main() -> int:
-    """1 when `--strict` is given and a bar is missed."""
-    chosen = command.options("bench.scale_kernel", __doc__)
-    rounds = 1 if chosen.quick else (chosen.rounds or 5)
+def measure(rounds: int, is_quick: bool) -> tuple[str, list[Bar], str]:
+    """Its table, its bars, and a line on the load."""
     chat = PRESETS["chat"]
     at_knee = knee(lambda requests: fleet(requests, 0), "chat", chat)
     sides = [
-        Side("compiled", 1000, 20.0 if chosen.quick else 60.0, rounds),
+        Side("compiled", 1000, 20.0 if is_quick else 60.0, rounds),
         Side("compiled", 10, 30.0, rounds),
         Side("plain Python", 10, 10.0, 1, plain=True),
     ]
-    found = [side.run(_LOAD_SHARE * at_knee) for side in sides]
+    found = []
+    for side in sides:
+        print(f"kernel, {side.name}, {side.replicas:,} replicas ...", flush=True)
+        found.append(side.run(_LOAD_SHARE * at_knee))
     speeds = [one["requests"] / statistics.median(one["took"]) for one in found]
     rows = [_row(*one) for one in zip(sides, found, speeds, strict=True)]
     table = report.table(["kernel", "replicas", "requests", "good", "requests/s simulated", "ready after, CPU s"], rows)
     bars = [
-        Bar("requests simulated per CPU second at 1,000 replicas", speeds[0], 300_000, at_least=True),
+        Bar("requests simulated per CPU second at 1,000 replicas", speeds[0], 300_000, "", at_least=True),
         Bar("compiled over plain Python, 10 replicas", speeds[1] / speeds[2], 20, at_least=True),
     ]
-    notes = [f"Knee of a replica at attainment 0.95 of {chat.name}: {at_knee:.2f} requests/s."]
-    return command.conclude(
-        "Simulator's kernel", report.heading(f"numba {numba.__version__}", _METHOD, notes), table, bars, chosen
+    about = (
+        f"Kernel (numba {numba.__version__}): Poisson at {_LOAD_SHARE:g} of a replica's knee, {at_knee:.2f} requests/s"
     )
+    return table, bars, f"{about}; CPU seconds of one thread, median of {rounds}."
 
 
 def _row(side: Side, found: dict[str, Any], speed: float) -> list[str]:
     good, ready = found["good"] / found["requests"], "-" if side.plain else f"{found['compiled']:.1f}"
     return [side.name, f"{side.replicas:,}", f"{found['requests']:,}", f"{good:.4f}", f"{speed:,.0f}", ready]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,9 +13,10 @@ from tests.support.helm import render
 from tests.support.promtool import Course, Samples
 
 FOLDER = Path(__file__).with_name("rules")
+_RATES = {"prefill_tokens_per_second": 15000, "decode_tokens_per_second": 3000, "headroom": 0.85, "drain_seconds": 30}
 TARGETS = [
-    {"name": "m", "workload": "engine-m", "model": "m", "maxReplicas": 4},
-    {"name": "bare", "workload": "vllm", "model": "m", "maxReplicas": 4, "source": "engine"},
+    {"name": "m", "workload": "engine-m", "model": "m", "maxReplicas": 4, "parameters": _RATES},
+    {"name": "bare", "workload": "vllm", "model": "m", "maxReplicas": 4, "source": "engine", "parameters": _RATES},
 ]
 
 

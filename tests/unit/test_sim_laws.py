@@ -16,10 +16,11 @@ from autoscale.simulate.laws import scaled_objects
 from autoscale.simulate.laws.named import NAMES, Setting, document, law
 from autoscale.simulate.laws.scaled_objects import Bounds
 from autoscale.simulate.loop import LoopSettings
+from autoscale.simulate.prometheus import Unreachable
 from autoscale.simulate.run import Settings, simulate
 from autoscale.simulate.run_result import Run
 from autoscale.simulate.startup import ColdStart
-from autoscale.simulate.world import ClusterSettings
+from autoscale.simulate.world import ClusterSettings, Pods
 from loadtest.slo import PRESETS
 from tests.support.fluid_fleet import FluidFleet
 
@@ -80,6 +81,7 @@ def test_every_law_of_others_and_ours_is_an_object_that_keda_takes(made: scaled_
 def test_the_demand_law_follows_a_ramp_up_and_down() -> None:
     ours, best = ran("tidegate"), ran("oracle")
     assert best.totals.most_replicas <= ours.totals.most_replicas <= best.totals.most_replicas + 2
+    assert ours.totals.flips == 1
     assert ours.totals.attainment > 0.8
     assert {"prefill", "decode"} & set(ours.steps.why)
 
@@ -122,6 +124,21 @@ def test_two_knees_tell_what_prompts_and_answers_cost() -> None:
         for name, of in (("chat", chat), ("code-relaxed", code))
     }
     assert rates(knees) == pytest.approx(true)
+
+
+def test_readings_that_are_missing_leave_a_step_without_a_reason_and_not_without_an_answer() -> None:
+    """KEDA's fallback may change the count while no trigger can be read; nothing is calculated then."""
+    scaled = law("tidegate", setting())
+
+    def nobody(_: str) -> list[float]:
+        raise Unreachable("Prometheus does not answer")
+
+    pods = Pods(wanted=0, pending=0, starting=0, ready=0)
+    polled = [scaled.poll(5.0 * turn, pods, nobody) for turn in range(5)]
+    decided = [scaled.sync(25.0 + 15 * turn, Pods(3, 0, 0, 3)._replace(wanted=9), nobody) for turn in range(5)]
+    assert polled[-1] == 1
+    assert all(each.replicas is None or each.replicas >= 3 for each in decided)
+    assert all(value is None for each in decided for value in each.readings.values())
 
 
 def test_a_law_that_is_none_is_refused_with_those_that_are() -> None:

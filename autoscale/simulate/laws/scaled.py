@@ -45,8 +45,11 @@ class Scaled:
             asked = {proposal.metric.name: proposal.replicas or 0 for proposal in decided.proposals}
             most = max(self._spec.triggers, key=lambda trigger: asked.get(trigger.metric, 0))
             return most.key
+        known = {key: value for key, value in readings.items() if value is not None}
         formula = self._spec.modifiers.formula
-        without = {key: formula.evaluate({**readings, key: 0.0}) for key in readings}
+        if len(known) < len(readings):
+            return decided.limit
+        without = {key: formula.evaluate({**known, key: 0.0}) for key in known}
         least = {key: value for key, value in without.items() if value is not None}
         return min(least, key=lambda key: least[key]) if least else decided.limit
 

@@ -22,13 +22,10 @@ UP_AT_ONCE = {
         {"type": "Pods", "value": 4, "periodSeconds": 15},
     ],
 }
-DOWN_SLOWLY = {
-    "stabilizationWindowSeconds": 300,
+DOWN_SOON = {
+    "stabilizationWindowSeconds": 240,
     "selectPolicy": "Max",
-    "policies": [
-        {"type": "Percent", "value": 10, "periodSeconds": 60},
-        {"type": "Pods", "value": 1, "periodSeconds": 60},
-    ],
+    "policies": [{"type": "Percent", "value": 100, "periodSeconds": 60}],
 }
 _ADDRESS = "http://prometheus:9090"
 
@@ -50,7 +47,7 @@ def tidegate(signals: Signals, given: Mapping[str, Value], bounds: Bounds) -> Sc
         "activationTarget": composite.activation_target,
         "metricType": composite.metric_type,
     }
-    behavior = {"scaleUp": UP_AT_ONCE, "scaleDown": DOWN_SLOWLY}
+    behavior = {"scaleUp": UP_AT_ONCE, "scaleDown": DOWN_SOON}
     return _document(
         "tidegate",
         bounds,
