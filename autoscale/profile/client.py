@@ -27,6 +27,7 @@ _IDS = range(300, 3500)
 _COUNTED = re.compile(rb'"completion_tokens": ?(\d+)')
 # Of each stream's tokens, the share that must fall into the time in which all streams decode.
 _TOGETHER = 0.25
+_STEADY = 0.5
 
 
 class Mark(NamedTuple):
@@ -137,16 +138,23 @@ class EngineClient:
 
 def decoded(run: Run, streams: Sequence[Sequence[Mark]]) -> Point:
     """Seconds per token, mean over the streams, while all decode. Raises `ApartError` where they hardly did."""
-    begin, end = max(marks[0].at for marks in streams), min(marks[-1].at for marks in streams)
+    steady = _steady(streams)
+    begin, end = max(marks[0].at for marks in steady), min(marks[-1].at for marks in steady)
     gaps, held = [], []
-    for marks in streams:
+    for marks in steady:
         within = [mark for mark in marks if begin <= mark.at <= end]
         tokens = within[-1].tokens - within[0].tokens if within else 0
-        if tokens < _TOGETHER * run.output_tokens:
+        if tokens < _TOGETHER * run.output_tokens or 2 * len(steady) < len(streams):
             raise ApartError(f"{run.streams} streams did not decode together: does somebody else use the engine?")
         gaps.append((within[-1].at - within[0].at) / tokens)
         held.append(run.prompt_tokens + (within[-1].tokens + within[0].tokens) / 2)
-    return Point(run, statistics.fmean(gaps), sum(held))
+    return Point(run, statistics.fmean(gaps), run.streams * statistics.fmean(held))
+
+
+def _steady(streams: Sequence[Sequence[Mark]]) -> list[Sequence[Mark]]:
+    """All decode at one pace: a stream that is far shorter than the longest was held back and came in one burst."""
+    longest = max(marks[-1].at - marks[0].at for marks in streams)
+    return [marks for marks in streams if marks[-1].at - marks[0].at >= _STEADY * longest]
 
 
 def _of(run: Run) -> str:

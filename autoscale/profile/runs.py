@@ -47,7 +47,7 @@ class Point(NamedTuple):
 def planned(max_model_len: int, max_num_seqs: int, max_batched_tokens: int) -> list[Run]:
     """Prompts up to the context, batches up to what the engine runs at once, and between them what is held out."""
     longest = max_model_len - 1
-    prompts = [length for length in (32, 256, 512, 1024, 2048, 4096, 8192) if length < longest]
+    prompts = [length for length in (32, 128, 256, 512, 768, 1024, 1536, 2048, 4096, 8192) if length < longest]
     batches = [count for count in (1, 2, 4, 8, 16, 32, 64, 128, 256) if count <= max_num_seqs]
     fitting = [count for count in batches if _PROMPT + _output(count) < max_model_len]
     held_out_prompt, held_out_batch = prompts[len(prompts) // 2], fitting[len(fitting) // 2]

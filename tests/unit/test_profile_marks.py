@@ -30,6 +30,13 @@ def test_what_a_stream_does_alone_does_not_count() -> None:
     assert decoded(RUN, [alone + together, stream(0.039, 0.02)]).seconds == pytest.approx(0.02, rel=0.01)
 
 
+def test_a_stream_that_comes_in_one_burst_tells_nothing() -> None:
+    point = decoded(RUN, [stream(1.0, 0.01), stream(1.6, 0.0001)])
+
+    assert point.seconds == pytest.approx(0.01)
+    assert point.context_tokens == pytest.approx(2 * (16 + 32.5))
+
+
 def test_streams_that_hardly_overlap_are_refused() -> None:
     with pytest.raises(ApartError, match="2 streams did not decode together"):
         decoded(RUN, [stream(0.0, 0.01), stream(0.6, 0.01)])
