@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.support.front_process import START_SECONDS
 from tests.support.raw_http import Wire, parsed
 from tests.support.script import Script
 from tests.support.waiting import eventually
@@ -39,7 +40,7 @@ def test_a_front_without_an_engine_lives_and_is_not_ready(fresh_world: MakeWorld
     world = fresh_world(1, {"front.engine_poll_seconds": 0.1, "front.hold.seconds": 0}, started=False)
     world.engine.down()
     world.front.launch()
-    eventually(lambda: world.front.readiness() == 503, within=10, what="not ready")
+    eventually(lambda: world.front.readiness() == 503, within=START_SECONDS, what="not ready")
     assert world.front.get(f"{world.front.admin_url}/livez")[0] == 200
     refusal = world.say()
     assert (refusal.status, refusal.error["code"]) == (503, "no_engine_available")
