@@ -31,6 +31,17 @@ def settled(release: Release, kube: Kube, cells: int, **changes: object) -> None
     until(f"{cells} cells", lambda: kube.replicas(ENGINE) == (cells, cells))
 
 
+def test_from_zero_the_front_holds_every_request_until_a_cell_is_up(release: Release, kube: Kube) -> None:
+    settled(release, kube, 0, least=0)
+    assert "nothing is wrong" in scale("doctor", "-n", kube.namespace, ENGINE)
+
+    with Chatters(chat(kube), 12, once=True) as people:
+        awake = until("a first cell", lambda: kube.replicas(ENGINE)[1] >= 1)
+
+    print(f"a cell was ready {awake:.0f} s after the first request; {people.answers}")
+    assert dict(people.answers.ended) == {"whole": 12}
+
+
 def test_goodput_asks_for_three_cells_and_calm_for_one(release: Release, kube: Kube) -> None:
     settled(release, kube, 1)
 
@@ -48,17 +59,6 @@ def test_goodput_asks_for_three_cells_and_calm_for_one(release: Release, kube: K
     assert set(people.answers.ended) == {"whole"}
     assert "nothing is wrong" in examined
     assert all(f"{signal}: " in reasons for signal in ("prefill", "decode", "queued", "ready", "ttft", "kv"))
-
-
-def test_from_zero_the_front_holds_every_request_until_a_cell_is_up(release: Release, kube: Kube) -> None:
-    settled(release, kube, 0, least=0)
-    assert "nothing is wrong" in scale("doctor", "-n", kube.namespace, ENGINE)
-
-    with Chatters(chat(kube), 12, once=True) as people:
-        awake = until("a first cell", lambda: kube.replicas(ENGINE)[1] >= 1)
-
-    print(f"a cell was ready {awake:.0f} s after the first request; {people.answers}")
-    assert dict(people.answers.ended) == {"whole": 12}
 
 
 def test_without_prometheus_nothing_shrinks(release: Release, kube: Kube) -> None:
