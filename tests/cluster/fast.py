@@ -64,7 +64,7 @@ def _parameters() -> Values:
         "window": "10s",
         "prefill_tokens_per_second": 100000,
         "decode_tokens_per_second": 400,
-        # These people wait for their answers: full cells hide the demand, and what shows of it must leave the HPA's 10 %.
+        # People wait for their answers, so full cells hide the demand; what shows of it must leave the HPA's 10 %.
         "headroom": 0.85,
         "drain_seconds": 10,
         "ttft_seconds": 5,
