@@ -6,11 +6,13 @@ sit on the SLOs: TTFT 0.1, 0.25, 0.5 s and TPOT 25, 50 ms.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serving.errors import Rejection
@@ -41,6 +43,8 @@ class FrontSeries(StrEnum):
     SLO_GOOD = "tidegate_slo_good_total"
     SLO_TOTAL = "tidegate_slo_total"
     ENGINES_READY = "tidegate_engines_ready"
+    TEAM_REQUESTS = "tidegate_team_requests_total"
+    TEAM_TOKENS = "tidegate_team_tokens_total"
     BEGAN = "process_start_time_seconds"
 
 
@@ -59,8 +63,20 @@ class VllmSeries(StrEnum):
     BEGAN = "vllm:generation_tokens_created"
 
 
+@dataclass(slots=True)
+class Spent:
+    """What one team asked for and took: requests by how they ended, tokens by kind."""
+
+    ok: int = 0
+    refused: int = 0
+    error: int = 0
+    prompt: int = 0
+    cached: int = 0
+    output: int = 0
+
+
 class FrontMetrics(Collector):
-    """The front tier's series. Labels are bounded: served models, routes, engines, outcomes."""
+    """The front tier's series. Labels are bounded: served models, routes, engines, outcomes, teams of known keys."""
 
     def __init__(self, gauges: Callable[[], Iterable[Metric]] = lambda: ()) -> None:
         self._gauges = gauges
@@ -78,6 +94,8 @@ class FrontMetrics(Collector):
         )
         self.slo_total = Counts(FrontSeries.SLO_TOTAL, "Requests that their SLO class judges.", ("model", "class"))
         self.slo_good = Counts(FrontSeries.SLO_GOOD, "Those that met their SLO class.", ("model", "class"))
+        # One look-up per request: it is on every request's path.
+        self.teams: defaultdict[str, Spent] = defaultdict(Spent)
         self.histories = Counts("tidegate_histories_read", "Histories of sessions read for a turn.", ("source",))
         self.commit = Spread(
             "tidegate_turn_commit_seconds",
@@ -108,6 +126,7 @@ class FrontMetrics(Collector):
             yield family.family()
         for spread in (self.ttft, self.tpot, self.duration, self.commit):
             yield spread.family()
+        yield from _team_counters(self.teams)
         yield from self._gauges()
 
     def know(self, model: str, classes: Iterable[str]) -> None:
@@ -125,6 +144,21 @@ class FrontMetrics(Collector):
         """Drop the series of an engine that is gone."""
         for labels in [labels for labels in self.attempts.values if labels[0] == engine]:
             del self.attempts.values[labels]
+
+
+def _team_counters(teams: dict[str, Spent]) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        FrontSeries.TEAM_REQUESTS, "Requests ended, by the team of their key.", labels=("team", "outcome")
+    )
+    tokens = CounterMetricFamily(
+        FrontSeries.TEAM_TOKENS, "Tokens of ended requests, by the team of their key.", labels=("team", "kind")
+    )
+    for team, spent in teams.items():
+        for outcome in ("ok", "refused", "error"):
+            requests.add_metric((team, outcome), getattr(spent, outcome))
+        for kind in ("prompt", "cached", "output"):
+            tokens.add_metric((team, kind), getattr(spent, kind))
+    yield from (requests, tokens)
 
 
 class Need(NamedTuple):

@@ -7,13 +7,13 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from serving.errors import ClientLeft, NoEngine, RequestError
+from serving.errors import ClientLeft, NoEngine, RateLimited, RequestError
 from serving.front import log_line
 from serving.front.demand import Demand
 from serving.front.entry import Entry
 from serving.front.relay import Outcome
 from serving.front.slo import Ended, Slo
-from serving.metrics import FrontMetrics
+from serving.metrics import FrontMetrics, Spent
 
 
 class Lines(Protocol):
@@ -49,6 +49,8 @@ class Ledger:
         model = _bounded_model(entry)
         self._count(entry, outcome, error, model, ended_at)
         self._judge(entry, outcome, error, ended_at)
+        if entry.caller is not None:
+            _charge(self._metrics.teams[entry.caller.team], outcome, error)
         if self._lines is not None:
             self._lines(orjson.dumps(log_line.of(entry, outcome, error, ended_at, self._now())))
 
@@ -95,6 +97,22 @@ class Ledger:
         if good is not None:
             metrics.slo_total.values[request.model, name] += 1
             metrics.slo_good.values[request.model, name] += good
+
+
+def _charge(spent: Spent, outcome: Outcome | None, error: RequestError | None) -> None:
+    """To the team of the request's key; `refused` is by the key's own limits alone."""
+    if error is None:
+        spent.ok += 1
+    elif isinstance(error, RateLimited):
+        spent.refused += 1
+    else:
+        spent.error += 1
+    if outcome is None:
+        return
+    spent.output += outcome.output_tokens
+    if (usage := outcome.usage) is not None:
+        spent.prompt += usage.prompt_tokens
+        spent.cached += usage.cached_tokens
 
 
 def _bounded_model(entry: Entry) -> str:

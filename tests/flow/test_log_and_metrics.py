@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from serving.front.keys import mint
 from tests.support.script import Script
 from tests.support.vllm_wire import PROMPT_TOKENS
 from tests.support.waiting import eventually
 from tests.support.world import CHAT, EMBEDDINGS, MakeWorld, World, chat_body
 
 TTFT, TPOT = "tidegate_time_to_first_token_seconds", "tidegate_time_per_output_token_seconds"
+REQUESTS, TOKENS = "tidegate_team_requests_total", "tidegate_team_tokens_total"
+KEYS: dict[str, dict[str, Any]] = {
+    "web": {"name": "web", "team": "web", "key": mint()},
+    "web-too": {"name": "web-too", "team": "web", "key": mint()},
+    "night": {"name": "night", "team": "night", "key": mint()},
+    "few": {"name": "few", "team": 'a "few"', "key": mint(), "requests_per_minute": 1},
+    "plain": {"name": "plain", "team": "plain", "key": mint()},
+    "broken": {"name": "broken", "team": "broken", "key": mint()},
+    "unlucky": {"name": "unlucky", "team": "unlucky", "key": mint()},
+}
 SECRET = "a prompt that no log may hold"
 
 
@@ -180,6 +193,65 @@ def test_attempts_are_counted_by_engine_and_outcome(pair: World) -> None:
         engine.decide = lambda _: once.pop() if once else None
     pair.say()
     assert pair.front.metric("tidegate_engine_attempts_total") == before + 2
+
+
+@pytest.fixture
+def teams(world: MakeWorld) -> World:
+    return world(keys=list(KEYS.values()))
+
+
+def ask(world: World, key: str, **fields: object) -> int:
+    return world.ask(CHAT, chat_body(**fields), key=KEYS[key]["key"]).status
+
+
+def taken(world: World, team: str) -> dict[str, float]:
+    """What the series say of a team, by outcome and by kind of token."""
+    samples = [(name, dict(labels), value) for (name, labels), value in world.front.metrics().items()]
+    return {
+        has.get("outcome") or has["kind"]: value
+        for name, has, value in samples
+        if name in (REQUESTS, TOKENS) and has["team"] == team
+    }
+
+
+def test_a_team_is_charged_with_what_its_keys_ask_for_and_get(teams: World) -> None:
+    teams.engine.script = Script(("a",) * 5)
+    ask(teams, "web")
+    ask(teams, "web-too", stream=False)
+    teams.engine.script = Script(("a",) * 2)
+    ask(teams, "night")
+    nothing = {"refused": 0, "error": 0, "cached": 0}
+    assert taken(teams, "web") == nothing | {"ok": 2, "prompt": 2 * PROMPT_TOKENS, "output": 10}
+    assert taken(teams, "night") == nothing | {"ok": 1, "prompt": PROMPT_TOKENS, "output": 2}
+
+
+def test_a_team_is_refused_by_its_own_limits_only(teams: World) -> None:
+    assert [ask(teams, "few") for _ in range(3)] == [200, 429, 429]
+    assert taken(teams, 'a "few"').items() >= {"ok": 1, "refused": 2, "error": 0}.items()
+    teams.engine.script = Script(status=429, body=b"{}")
+    assert ask(teams, "unlucky") == 503
+    assert ask(teams, "unlucky", bogus=1) == 400
+    assert taken(teams, "unlucky") == {"ok": 0, "refused": 0, "error": 2, "prompt": 0, "cached": 0, "output": 0}
+
+
+def test_a_broken_stream_is_charged_with_what_was_written(teams: World) -> None:
+    teams.engine.script = Script(("a",) * 9, fault="fin", at=6)
+    ask(teams, "broken")
+    charged = taken(teams, "broken")
+    assert charged["error"] == 1
+    assert 4 <= charged["output"] <= 6
+
+
+def test_a_request_without_a_known_key_is_no_team_s_whatever_it_claims(teams: World) -> None:
+    claims = {"X-Tidegate-Team": "invented", "OpenAI-Organization": "invented"}
+    before = teams.front.metric(REQUESTS)
+    statuses = [
+        teams.ask(CHAT, chat_body(user="invented"), key=key, headers=claims).status
+        for key in (None, "tg_invented", "invented", KEYS["plain"]["key"])
+    ]
+    assert statuses == [401, 401, 401, 200]
+    assert teams.front.metric(REQUESTS) == before + 1
+    assert "invented" not in {dict(labels).get("team") for _, labels in teams.front.metrics()}
 
 
 def test_every_series_of_ours_has_our_prefix_and_a_help_text(solo: World) -> None:
