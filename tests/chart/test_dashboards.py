@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from autoscale import signals
-from tests.support.helm import ROOT
+from tests.chart.rules_world import groups, labelled, world
+from tests.support import promtool
+from tests.support.helm import ROOT, render
 from tests.support.tiers import require
 
 FILES = sorted((ROOT / "charts/tidegate/dashboards").glob("*.json"))
 # What Grafana puts in before Prometheus sees the query.
-_GRAFANA = {"$__range": "6h", "$namespace": ".*", "$model": ".*", "$class": ".*"}
+_GRAFANA = {"$__range": "6h", "$namespace": ".*", "$model": ".*", "$class": ".*", "$team": ".*"}
 _METRIC = re.compile(r"(?<![\w:])([a-zA-Z_][\w]*:[\w:]+|(?:tidegate|vllm)_\w+)")
 
 
@@ -95,8 +97,27 @@ def test_panels_lie_side_by_side_and_say_what_they_show(file: Path) -> None:
 def test_dashboards_have_their_own_uid_and_title() -> None:
     seen = [dashboard(file) for file in FILES]
 
-    assert len({one["uid"] for one in seen}) == len({one["title"] for one in seen}) == len(FILES) == 4
+    assert len({one["uid"] for one in seen}) == len({one["title"] for one in seen}) == len(FILES) == 5
     assert [one["uid"] for one in seen] == [file.stem for file in FILES]
+
+
+@pytest.mark.promtool
+def test_a_selected_team_s_share_of_the_window_is_of_all_teams_tokens(tmp_path: Path) -> None:
+    require("promtool", shutil.which("promtool") is not None)
+    tenants = next(file for file in FILES if file.stem == "tidegate-tenants")
+    panel = next(one for one in dashboard(tenants)["panels"] if one["title"].endswith("in the window"))
+    query = _filled(panel["targets"][0]["expr"].replace("$team", "web"))
+
+    promtool.expect(tmp_path, groups(), world(), {query: labelled({'model="",team="web"': 0.75})}, at_seconds=3600)
+
+
+def test_each_dashboard_is_a_config_map_that_grafana_s_sidecar_finds() -> None:
+    every = render("charts/tidegate").of("ConfigMap")
+    rendered = [one for one in every if one["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    held = {name: json.loads(text) for one in rendered for name, text in one["data"].items()}
+
+    assert held == {file.name: dashboard(file) for file in FILES}
+    assert len({one["metadata"]["name"] for one in rendered}) == len(FILES)
 
 
 def _filled(query: str) -> str:

@@ -51,6 +51,22 @@ def test_without_traffic_ratios_and_quantiles_are_absent_and_never_nan(tmp_path:
     promtool.expect(tmp_path, groups(), idle, {key: {} for key in ratios}, at_seconds=900)
 
 
+def test_a_team_shares_the_tokens_of_its_own_namespace_only(tmp_path: Path) -> None:
+    elsewhere = {
+        re.sub(r'namespace="prod"', 'namespace="other"', name): course
+        for name, course in world({'team="night"': None}).items()
+    }
+    shares = {f'model="",{labels}': share for labels, share in {'team="web"': 0.75, 'team="night"': 0.25}.items()}
+
+    promtool.expect(
+        tmp_path,
+        groups(),
+        world() | elsewhere,
+        {"tidegate:team_output:ratio_rate1h": labelled({**shares, 'namespace="other",model="",team="web"': 1})},
+        at_seconds=900,
+    )
+
+
 def test_answers_that_are_all_bad_are_a_goodput_of_nought_though_the_good_were_never_counted(tmp_path: Path) -> None:
     series = world({"tidegate_slo_good_total": None})
 
