@@ -76,7 +76,7 @@ class Front:
         self._hold = Hold(settings.hold, _clock, lambda then: asyncio.get_running_loop().call_soon(then))
         self._readiness = Readiness(self._fleet, waits=bool(settings.models and settings.hold.seconds))
         self._lines = LogLines(sys.stdout.fileno()) if settings.request_log else None
-        self._metrics = FrontMetrics(self._gauges)
+        self._metrics = FrontMetrics(self._gauges, self._keys.teams())
         self._demand = Demand(self._metrics, settings.slo, _clock)
         self._demand.know(settings.models)
         self._state: KeptState | None = None

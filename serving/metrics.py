@@ -78,7 +78,7 @@ class Spent:
 class FrontMetrics(Collector):
     """The front tier's series. Labels are bounded: served models, routes, engines, outcomes, teams of known keys."""
 
-    def __init__(self, gauges: Callable[[], Iterable[Metric]] = lambda: ()) -> None:
+    def __init__(self, gauges: Callable[[], Iterable[Metric]] = lambda: (), teams: Iterable[str] = ()) -> None:
         self._gauges = gauges
         self.requests = Counts(FrontSeries.REQUESTS, "Requests ended.", ("route", "model", "status", "outcome"))
         self.tokens = Counts(FrontSeries.TOKENS, "Tokens of ended requests.", ("model", "kind"))
@@ -94,8 +94,8 @@ class FrontMetrics(Collector):
         )
         self.slo_total = Counts(FrontSeries.SLO_TOTAL, "Requests that their SLO class judges.", ("model", "class"))
         self.slo_good = Counts(FrontSeries.SLO_GOOD, "Those that met their SLO class.", ("model", "class"))
-        # One look-up per request: it is on every request's path.
-        self.teams: defaultdict[str, Spent] = defaultdict(Spent)
+        # One look-up per request, and there from the start: a rate does not see what its series begins with.
+        self.teams = defaultdict(Spent, {team: Spent() for team in teams})
         self.histories = Counts("tidegate_histories_read", "Histories of sessions read for a turn.", ("source",))
         self.commit = Spread(
             "tidegate_turn_commit_seconds",

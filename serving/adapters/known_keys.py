@@ -42,6 +42,9 @@ class KnownKeys:
     def find(self, digest: bytes) -> Caller | None:
         return self._callers.get(digest)
 
+    def teams(self) -> set[str]:
+        return {caller.team for caller in self._callers.values()}
+
 
 def read(plain: Iterable[str], keys_file: str | None, salt_secret: bytes, slo_classes: Collection[str]) -> KnownKeys:
     """Raises `SettingsError` naming the entry that is wrong."""

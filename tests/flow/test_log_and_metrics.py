@@ -214,6 +214,10 @@ def taken(world: World, team: str) -> dict[str, float]:
     }
 
 
+def test_every_team_has_its_series_before_its_first_request(teams: World) -> None:
+    assert set(taken(teams, "plain")) == {"ok", "refused", "error", "prompt", "cached", "output"}
+
+
 def test_a_team_is_charged_with_what_its_keys_ask_for_and_get(teams: World) -> None:
     teams.engine.script = Script(("a",) * 5)
     ask(teams, "web")
