@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         print(markdown(), end="")
         return 0
     rows = list(_rows(settings_from(args)))
-    print(json.dumps([asdict(row) for row in rows], indent=2) if args.json else _text(rows))
+    print(json.dumps([asdict(row) for row in rows], indent=2, default=_plain) if args.json else _text(rows))
     return 0
 
 
