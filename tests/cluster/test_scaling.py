@@ -16,6 +16,10 @@ from tests.cluster.prometheus import killed_prometheus
 from tests.cluster.release import Release
 
 
+# Of what was before, other tests know why series were absent.
+JUST_NOW = ("--hours", "0.002")
+
+
 @pytest.fixture(scope="module")
 def release(kube: Kube) -> Iterator[Release]:
     made = Release("charts/tidegate", fast.NAME, kube.namespace)
@@ -33,7 +37,7 @@ def settled(release: Release, kube: Kube, cells: int, **changes: object) -> None
 
 def test_from_zero_the_front_holds_every_request_until_a_cell_is_up(release: Release, kube: Kube) -> None:
     settled(release, kube, 0, least=0)
-    assert "nothing is wrong" in scale("doctor", "-n", kube.namespace, ENGINE)
+    assert "nothing is wrong" in scale("doctor", "-n", kube.namespace, ENGINE, *JUST_NOW)
 
     with Chatters(chat(kube), 12, once=True) as people:
         awake = until("a first cell", lambda: kube.replicas(ENGINE)[1] >= 1)
@@ -49,7 +53,7 @@ def test_goodput_asks_for_three_cells_and_calm_for_one(release: Release, kube: K
         up = until("3 cells under load", lambda: kube.replicas(ENGINE)[1] >= 3)
         time.sleep(10)
         highest = kube.replicas(ENGINE)[0]
-        examined = scale("doctor", "-n", kube.namespace, ENGINE)
+        examined = scale("doctor", "-n", kube.namespace, ENGINE, *JUST_NOW)
         reasons = scale("explain", "-n", kube.namespace, ENGINE)
     down = until("1 cell in calm", lambda: kube.replicas(ENGINE) == (1, 1), 120)
 
