@@ -15,7 +15,6 @@ from tests.cluster.kube import Kube, until
 from tests.cluster.prometheus import killed_prometheus
 from tests.cluster.release import Release
 
-
 # Of what was before, other tests know why series were absent.
 JUST_NOW = ("--hours", "0.002")
 
