@@ -95,7 +95,7 @@ class Kube:
         return [f"{kind}/{one.metadata.name}" for kind, list_ in listed.items() for one in list_(self.namespace).items]
 
 
-def until(what: str, happened: Callable[[], bool], seconds: float = 60) -> float:
+def until(what: str, happened: Callable[[], bool], seconds: float = 120) -> float:
     """Wait for it; the seconds that it took. Fails with what the cluster says of its pods."""
     began = time.monotonic()
     while True:

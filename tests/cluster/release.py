@@ -16,7 +16,7 @@ import yaml
 from tests.cluster.tool import cluster, is_inside
 from tests.support.helm import ROOT
 
-_TIMEOUT_SECONDS = 240
+_TIMEOUT_SECONDS = 420
 
 
 class Release:

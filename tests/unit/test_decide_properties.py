@@ -21,7 +21,7 @@ from autoscale.decide.read import read
 from autoscale.decide.reading import EMPTY, ERROR, MANY, Answer, Workload
 from autoscale.decide.spec import ScaledObject
 
-STAND_IN = Path("/work/shared/cluster/procluster/keda")
+STAND_IN = Path(__file__).parents[3] / "shared" / "cluster" / "procluster" / "keda"
 
 values = st.floats(0, 1e6, allow_nan=False)
 answers = st.one_of(
