@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from autoscale.lint.promql import AGGREGATIONS, COMPARISONS
 from autoscale.lint.promql_nodes import Binary, Call, Node, Number, Ranged, Selector, Text
-from serving.metrics import FrontSeries, VllmSeries
+from serving.metrics import VllmSeries
 
 _ONE_SERIES = frozenset(["vector", "scalar", "absent", "absent_over_time", "time", "pi"])
 _SEVERAL = ("count_values", "bottomk", "topk", "limitk", "limit_ratio")
 _RATES = ("rate", "irate", "increase", "deriv", "delta", "idelta")
 _RATIO_NAMES = ("_perc", "_percent", "_ratio", "_utilization", "_hit_rate", "saturation")
 _ENGINE = VllmSeries.RUNNING.split(":")[0] + ":"
-_FRONT = FrontSeries.REQUESTS.split("_")[0] + "_"
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -34,10 +33,6 @@ def selectors(node: Node) -> list[Selector]:
 
 def is_engine_series(metric: str) -> bool:
     return metric.startswith(_ENGINE)
-
-
-def is_front_series(metric: str) -> bool:
-    return metric.startswith(_FRONT)
 
 
 def is_single(node: Node) -> bool:
