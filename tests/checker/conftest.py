@@ -11,8 +11,12 @@ import pytest
 from tests.checker.witness import Witness
 from tests.support.state_world import StateWorld
 
-# A slow machine is not a store that is down.
-SETTINGS = {"front.state.store_timeout_seconds": 30, "front.state.lease_seconds": 2}
+# A slow machine is neither a store nor a Redis that is down.
+SETTINGS = {
+    "front.state.store_timeout_seconds": 30,
+    "front.state.redis_timeout_seconds": 2,
+    "front.state.lease_seconds": 2,
+}
 MakeStateWorld = Callable[..., StateWorld]
 
 
