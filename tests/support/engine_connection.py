@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.support import vllm_wire
+from tests.support import token_ids, vllm_wire
 from tests.support.engine_framing import document, head, parsed, take_body
 from tests.support.script import BEFORE_HEAD, Script
+from tests.support.token_ids import Output, Refused
 
 if TYPE_CHECKING:
     from tests.support.scripted_engine import ScriptedEngine
@@ -140,10 +141,8 @@ class EngineConnection(asyncio.Protocol):
                 await self._write(seen, document(404, b'{"detail":"Not Found"}', script))
             elif script.status != 200 or script.body is not None:
                 await self._write(seen, document(script.status, script.body or b"", script))
-            elif _is_stream(seen):
-                await self._stream(seen, script)
             else:
-                await self._json(seen, script)
+                await self._generate(seen, script)
         except Died:
             return
         seen.finished_at = time.monotonic()
@@ -153,9 +152,21 @@ class EngineConnection(asyncio.Protocol):
         else:
             self._take_request()
 
-    async def _json(self, seen: Seen, script: Script) -> None:
+    async def _generate(self, seen: Seen, script: Script) -> None:
+        try:
+            output = _output(seen, script)
+        except Refused as refused:
+            refusal = vllm_wire.error_body(400, str(refused), "BadRequestError", refused.param)
+            await self._write(seen, document(400, refusal, script))
+            return
+        if _is_stream(seen):
+            await self._stream(seen, script, output)
+        else:
+            await self._json(seen, script, output)
+
+    async def _json(self, seen: Seen, script: Script, output: Output) -> None:
         await asyncio.sleep(script.first_delay)
-        content = vllm_wire.DOCUMENTS[seen.path](self._answer(seen, script), seen.body)
+        content = vllm_wire.DOCUMENTS[seen.path](self._answer(seen, script, output), seen.body)
         seen.events.append(content)
         whole = document(200, content, script)
         if script.fault is not None and script.at >= 0:
@@ -165,7 +176,7 @@ class EngineConnection(asyncio.Protocol):
             whole = whole[half:]
         await self._write(seen, whole, script)
 
-    async def _stream(self, seen: Seen, script: Script) -> None:
+    async def _stream(self, seen: Seen, script: Script, output: Output) -> None:
         framing = [] if script.framing == "close" else [b"transfer-encoding: chunked"]
         extra = [b"x-vllm: 1", *(f"{name}: {value}".encode() for name, value in script.headers.items())]
         closing = [b"connection: close"] if script.close == "announced" else []
@@ -173,13 +184,14 @@ class EngineConnection(asyncio.Protocol):
         await self._write(seen, head(200, [kind, *framing, *extra, *closing]))
         await self._chunk(seen, script.comment, script)
         await asyncio.sleep(script.first_delay)
-        await self._events(seen, script)
+        await self._events(seen, script, output)
         if script.framing == "chunked":
             await self._write(seen, b"0\r\n\r\n")
 
-    async def _events(self, seen: Seen, script: Script) -> None:
+    async def _events(self, seen: Seen, script: Script, output: Output) -> None:
         pending = b""
-        for position, event in enumerate(vllm_wire.STREAMS[seen.path](self._answer(seen, script), seen.body)):
+        answer = self._answer(seen, script, output)
+        for position, event in enumerate(vllm_wire.STREAMS[seen.path](answer, seen.body)):
             if script.fault is not None and position == script.at:
                 await self._chunk(seen, pending, script)
                 pending = b""
@@ -238,9 +250,23 @@ class EngineConnection(asyncio.Protocol):
             if script and script.bytes_per_write:
                 await asyncio.sleep(script.write_gap)
 
-    def _answer(self, seen: Seen, script: Script) -> vllm_wire.Answer:
-        number = len(self.engine.seen)
-        return vllm_wire.Answer(f"chatcmpl-{number}", self.engine.model, script.tokens, script.finish, script.usage)
+    def _answer(self, seen: Seen, script: Script, output: Output) -> vllm_wire.Answer:
+        name = f"chatcmpl-{len(self.engine.seen)}"
+        ids = self.engine.gives_token_ids and isinstance(seen.body, dict) and seen.body.get("return_token_ids") is True
+        return vllm_wire.Answer(
+            name, self.engine.model, output.tokens, output.finish, script.usage, start=output.start, ids=ids
+        )
+
+
+def _output(seen: Seen, script: Script) -> Output:
+    """What is generated: the script or what follows the prompt's ids, as far as `max_tokens` goes. Raises Refused."""
+    whole = Output(script.tokens, script.finish)
+    if not isinstance(seen.body, dict) or seen.path not in ("/v1/chat/completions", "/v1/completions"):
+        return whole
+    asked, default = seen.body.get("max_completion_tokens") or seen.body.get("max_tokens"), None
+    if seen.path == "/v1/completions" and token_ids.is_ids(seen.body):
+        whole, default = token_ids.continued(whole, seen.body), token_ids.MAX_TOKENS
+    return token_ids.limited(whole, default if asked is None else asked)
 
 
 def _is_stream(seen: Seen) -> bool:

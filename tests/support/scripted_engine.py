@@ -50,6 +50,7 @@ class ScriptedEngine:
         self.connections = 0
         self.reset_on_accept = 0
         self.drop_reused = False
+        self.gives_token_ids = False
 
     def next(self, *scripts: Script) -> None:
         """Scripts for the next requests, one each, before `script` takes over again."""

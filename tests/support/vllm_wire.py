@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.token_ids import PROMPT_TOKENS, Output
+
 CREATED = 1764000000
-PROMPT_TOKENS = 7
 FINGERPRINT = "vllm-0.32.0-tp1-0badcafe"
 DONE = b"data: [DONE]\n\n"
 
@@ -24,6 +25,12 @@ class Answer:
     tokens: Sequence[str]
     finish: str = "stop"
     usage: bool = True
+    start: int = 0
+    ids: bool = False
+
+    @property
+    def output(self) -> Output:
+        return Output(self.tokens, self.finish, self.start)
 
 
 def dump(value: Any) -> bytes:
@@ -40,8 +47,8 @@ def named(event: str, value: Any) -> bytes:
 
 
 def usage_of(answer: Answer) -> dict[str, Any]:
-    count = len(answer.tokens)
-    return {"prompt_tokens": PROMPT_TOKENS, "total_tokens": PROMPT_TOKENS + count, "completion_tokens": count}
+    prompt, count = len(answer.output.prompt), len(answer.tokens)
+    return {"prompt_tokens": prompt, "total_tokens": prompt + count, "completion_tokens": count}
 
 
 def error_body(status: int, message: str, kind: str = "InternalServerError", param: str | None = None) -> bytes:
@@ -69,16 +76,16 @@ def chat_events(answer: Answer, request: dict[str, Any]) -> Iterator[bytes]:
     running = {"usage": prompt} if options.get("continuous_usage_stats") else {}
     choices = request.get("n") or 1
     plain = {"logprobs": None, "finish_reason": None}
+    ids = {"prompt_token_ids": answer.output.prompt if answer.ids else None, "prompt_text": None}
     for index in range(choices):
         first = {"index": index, "delta": {"role": "assistant", "content": ""}, **plain}
-        yield data({**head, "choices": [first], **running, "prompt_token_ids": None, "prompt_text": None})
-    for token in answer.tokens:
+        yield data({**head, "choices": [first], **running, **ids})
+    for event in answer.output.events():
+        ended = {"finish_reason": event.finish, "stop_reason": None} if event.finish else {}
+        told = {**plain, **ended, "token_ids": event.ids if answer.ids else None}
         for index in range(choices):
-            choice = {"index": index, "delta": {"content": token}, **plain, "token_ids": None}
+            choice = {"index": index, "delta": {"content": event.text}, **told}
             yield data({**head, "choices": [choice], **running})
-    for index in range(choices):
-        last = {"index": index, "delta": {"content": ""}, **plain, "finish_reason": answer.finish}
-        yield data({**head, "choices": [{**last, "stop_reason": None, "token_ids": None}], **running})
     if options.get("include_usage") and answer.usage:
         yield data({**head, "choices": [], "usage": usage_of(answer), "system_fingerprint": FINGERPRINT})
     yield DONE
@@ -96,10 +103,12 @@ def chat_json(answer: Answer, request: dict[str, Any]) -> bytes:
 
 def completion_events(answer: Answer, request: dict[str, Any]) -> Iterator[bytes]:
     head = {"id": answer.id, "object": "text_completion", "created": CREATED, "model": answer.model}
-    for position, token in enumerate(answer.tokens):
-        finish = answer.finish if position == len(answer.tokens) - 1 else None
-        choice = {"index": 0, "text": token, "logprobs": None, "finish_reason": finish, "stop_reason": None}
-        yield data({**head, "choices": [{**choice, "prompt_token_ids": None, "token_ids": None}]})
+    prompt = answer.output.prompt if answer.ids else None
+    for event in answer.output.events():
+        choice = {"index": 0, "text": event.text, "logprobs": None, "finish_reason": event.finish, "stop_reason": None}
+        ids = {"prompt_token_ids": prompt, "token_ids": event.ids if answer.ids else None}
+        yield data({**head, "choices": [{**choice, **ids}]})
+        prompt = None
     if (request.get("stream_options") or {}).get("include_usage") and answer.usage:
         yield data({**head, "choices": [], "usage": usage_of(answer), "system_fingerprint": FINGERPRINT})
     yield DONE
