@@ -38,6 +38,7 @@ from serving.front.retries import RetryBudget
 from serving.front.route import Endpoint, Fleet
 from serving.front.slo import Slo
 from serving.front.state.running import Running
+from serving.front.steps import Steps
 from serving.keeping import KeptState
 from serving.metrics import FrontMetrics
 from serving.servers import Listener, Signals
@@ -114,11 +115,11 @@ class Front:
             self._lines.flush()
         return 0
 
-    def _steps(self, auth: Auth, pool: EnginePool, state: KeptState) -> flow.Steps:
+    def _steps(self, auth: Auth, pool: EnginePool, state: KeptState) -> Steps:
         settings, retry = self._settings, self._settings.retry
         slo = Slo(settings.slo, settings.default_slo_class)
-        attempts = Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry.attempts)
-        return flow.Steps(
+        attempts = Attempts(pool, self._fleet, RetryBudget(retry.budget_ratio), retry)
+        return Steps(
             auth=auth,
             budget=Budget(_clock),
             slo=slo,
@@ -132,7 +133,7 @@ class Front:
             clock=_clock,
         )
 
-    def _client_listener(self, auth: Auth, steps: flow.Steps, state: KeptState) -> Listener:
+    def _client_listener(self, auth: Auth, steps: Steps, state: KeptState) -> Listener:
         settings, times = self._settings, self._settings.timeouts
         edge = Edge(
             flow=partial(flow.serve, steps),

@@ -104,11 +104,14 @@ class TimeoutSettings(Part):
 
 
 class RetrySettings(Part):
-    """Attempts before the first byte; none is made after it."""
+    """Attempts before the first byte, and what becomes of a stream whose engine breaks after it."""
 
     attempts: Count = Field(3, description="Engines tried for one request.")
     budget_ratio: float = Field(0.2, ge=0, le=1, description="Retries allowed per request, over all requests.")
     cooldown_seconds: Seconds = Field(1, description="How long an engine that failed is asked last.")
+    continue_streams: bool = Field(
+        True, description="A stream of plain text goes on at another engine when its own breaks. vLLM engines only."
+    )
 
 
 class HoldSettings(Part):

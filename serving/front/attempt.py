@@ -7,15 +7,17 @@ from typing import NamedTuple, Protocol
 
 from serving.errors import Lost, Unreachable, UpstreamError
 from serving.front import events, refusals, wire
+from serving.front.continuation.rules import may_continue
 from serving.front.eager import Wake
 from serving.front.retries import RetryBudget
 from serving.front.route import Endpoint, Fleet, Load
 from serving.front.wire import GenerationRequest
+from serving.settings import RetrySettings
 
 # Includes a 200 that is not what was asked for, and refusals of our own key.
 _RETRY_STATUSES = frozenset({200, 401, 403, 408, 429, 500, 502, 503, 504})
 # A request that broke this many engines breaks the next one too.
-_POISON_QUOTA = 2
+POISON_QUOTA = 2
 
 
 class Sink(Protocol):
@@ -91,15 +93,19 @@ class Trail(Protocol):
 
 
 class Started:
-    """An attempt under way, counted in at its engine; its end counts it out and stops what was not read."""
+    """An attempt under way, counted in at its engine; its end counts it out and stops what was not read.
 
-    __slots__ = ("endpoint", "load", "reply")
+    One that `gives_ids` was asked for token ids beside the text.
+    """
 
-    def __init__(self, endpoint: Endpoint, reply: Reply, load: Load) -> None:
+    __slots__ = ("endpoint", "gives_ids", "load", "reply")
+
+    def __init__(self, endpoint: Endpoint, reply: Reply, load: Load, *, gives_ids: bool) -> None:
         load.in_flight += 1
         self.endpoint = endpoint
         self.reply = reply
         self.load = load
+        self.gives_ids = gives_ids
 
     def __enter__(self) -> Started:
         return self
@@ -118,11 +124,12 @@ class Started:
 class Attempts:
     """Tries engines in order until one gives usable first bytes."""
 
-    def __init__(self, upstream: Upstream, fleet: Fleet, retries: RetryBudget, limit: int) -> None:
+    def __init__(self, upstream: Upstream, fleet: Fleet, retries: RetryBudget, settings: RetrySettings) -> None:
         self._upstream = upstream
         self._fleet = fleet
         self.retries = retries
-        self._limit = limit
+        self._limit = settings.attempts
+        self._continues = settings.continue_streams
 
     async def start(
         self,
@@ -136,16 +143,18 @@ class Attempts:
         """Raises `EngineRefused`, `EngineFailed`, `EngineTimeout` or `NoEngine` once no attempt is left."""
         self.retries.earn()
         failure: UpstreamError | int | None = None
+        asks_ids = request.stream and self._continues and may_continue(request)
         broken, is_busy, untried = trail.broken, False, len(candidates)
         for number, endpoint in enumerate(candidates[: self._limit], start=1):
             if number > 1 and not self.retries.allows(failure):
                 break
             trail.sent(endpoint)
             untried -= 1
-            body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None)
+            gives_ids = asks_ids and endpoint.is_vllm
+            body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None, token_ids=gives_ids)
             post = Post(request.route.path, request_id, body, request.stream, fresh=number > 1)
             reply = self._upstream.send(endpoint, post)
-            started = Started(endpoint, reply, self._fleet.load(endpoint))
+            started = Started(endpoint, reply, self._fleet.load(endpoint), gives_ids=gives_ids)
             usable = False
             try:
                 await reply.arrived
@@ -158,9 +167,9 @@ class Attempts:
                 return started
             broken += isinstance(failure, Lost)
             is_busy = is_busy or failure in refusals.BUSY
-            if broken >= _POISON_QUOTA:
+            if broken >= POISON_QUOTA:
                 break
-        raise refusals.final(failure, may_repeat=broken < _POISON_QUOTA, untried=untried, is_busy=is_busy)
+        raise refusals.final(failure, may_repeat=broken < POISON_QUOTA, untried=untried, is_busy=is_busy)
 
     def _judge(self, started: Started, request: GenerationRequest, trail: Trail) -> UpstreamError | int | None:
         """None when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""

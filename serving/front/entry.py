@@ -22,6 +22,8 @@ class Entry:
     endpoint: Endpoint | None = None
     attempts = 0
     broken = 0
+    # What became of each break in the middle of the stream: `continued`, `failed`, `unsafe` or `poison`.
+    continuations: tuple[str, ...] = ()
     # How long it waited because no engine was ready.
     held_seconds = 0.0
     outcome: Callable[[], Outcome] | None = None

@@ -12,12 +12,15 @@ from typing import NamedTuple, Protocol
 from serving.errors import EngineFailed, EngineTimeout, RequestError, Silent, UpstreamError
 from serving.front import events
 from serving.front.attempt import Reply, Started
+from serving.front.continuation.story import Story
 from serving.front.dialect import Dialect
 from serving.front.eager import Wake
 from serving.front.events import Usage
 from serving.front.wire import GenerationRequest
 
 _LONGEST_EVENT = 8 * 1024 * 1024
+# In no event: each is looked into.
+_NEVER = b"\n\n\n"
 
 
 class Client(Protocol):
@@ -75,36 +78,58 @@ class Whole:
 
 
 class Stream:
-    """Relays one stream. `done` happens when it ended, whichever way."""
+    """Relays one stream, from one engine or from several that continue each other.
 
-    def __init__(
-        self,
-        started: Started,
-        request: GenerationRequest,
-        client: Client,
-        clock: Callable[[], float],
-    ) -> None:
-        self._started = started
+    `done` happens when the attempt that is attached has ended; `broken_by` tells why, where it was before its time.
+    """
+
+    def __init__(self, request: GenerationRequest, client: Client, clock: Callable[[], float]) -> None:
+        self._request = request
         self._dialect: Dialect = request.route.dialect
         # Several choices may share an event, which then counts as several: look into each.
-        self._plain = self._dialect.plain if request.choices == 1 else b"\n\n\n"
+        self._plain = self._dialect.plain if request.choices == 1 else _NEVER
         self._shows_usage = request.wants_usage
         self._client = client
         self._clock = clock
-        self.done = Wake()
         self._rest = b""
         self._events = 0
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._error: RequestError | None = None
-        self._last_at = started.reply.first_at
+        self._first_at = self._last_at = 0.0
+        # What is known for an engine that continues it; None where none can.
+        self.story: Story | None = None
+        self.done = Wake()
+        self.broken_by: RequestError | None = None
+
+    def attach(self, started: Started) -> None:
+        """Relay this attempt: the first one, or one for the rest of the story."""
+        self.done, self.broken_by, self._rest = Wake(), None, b""
+        if self.story is not None:
+            self.story.go_on()
+        else:
+            self._first_at = self._last_at = started.reply.first_at
+            self.story = Story(self._request) if started.gives_ids else None
         started.reply.attach(self)
-        client.bind(started.reply)
+        self._client.bind(started.reply)
 
     def outcome(self) -> Outcome:
         """What was delivered so far."""
-        first_at = self._started.reply.first_at
-        return Outcome(self._usage, self._events, self._finish, first_at, self._last_at, self._error)
+        return Outcome(self._usage, self._events, self._finish, self._first_at, self._last_at, self._error)
+
+    def conclude(self) -> bool:
+        """End a broken one of which the client has all but the last events; False where that is not known."""
+        if self._finish is None or self.story is None or not self.story.may_go_on:
+            return False
+        self.done, self.broken_by = Wake(), None
+        self._pass(events.split(self.story.ending())[0])
+        return True
+
+    def fail(self) -> None:
+        """End a broken one: the client is told."""
+        self._error = self.broken_by
+        if self._error is not None:
+            self._client.fail(self._error)
 
     def feed(self, piece: bytes) -> None:
         """Bytes of the engine, cut anywhere."""
@@ -113,22 +138,29 @@ class Stream:
             count = piece.count(b"\n\n")
             if piece.count(self._plain) == count:
                 self._events += count
-                self._client.write(piece)
+                self._client.write(piece if self.story is None else self.story.take(piece))
                 return
         self._look_into(piece)
 
-    def end(self) -> None:
-        """The engine's body ended; without a terminal event that is a failure."""
-        self._fail(EngineFailed("The engine's stream ended before its answer did."))
-
     def lost(self, error: UpstreamError) -> None:
         if isinstance(error, Silent):
-            self._fail(EngineTimeout("The engine went silent in the middle of the answer."))
+            self._break(EngineTimeout("The engine went silent in the middle of the answer."))
         else:
-            self._fail(EngineFailed("The connection to the engine was lost in the middle of the answer."))
+            self._break(EngineFailed("The connection to the engine was lost in the middle of the answer."))
+
+    def end(self) -> None:
+        """The engine's body ended; without a terminal event that is a failure."""
+        self._break(EngineFailed("The engine's stream ended before its answer did."))
 
     def _look_into(self, piece: bytes) -> None:
+        if self.done.happened:
+            return
         whole, self._rest = events.split(self._rest + piece)
+        self._pass(whole if self.story is None else [self.story.tell(raw) for raw in whole])
+        if len(self._rest) > _LONGEST_EVENT:
+            self._break(EngineFailed("The engine sent an event without an end."))
+
+    def _pass(self, whole: list[bytes]) -> None:
         out: list[bytes] = []
         for raw in whole:
             event = self._dialect.read(raw)
@@ -136,7 +168,7 @@ class Stream:
             self._usage = event.usage or self._usage
             if event.error or (event.done and not self._finish):
                 self._pass_on(out)
-                self._fail(EngineFailed("The engine failed in the middle of the answer."))
+                self._break(EngineFailed("The engine failed in the middle of the answer."))
                 return
             if not event.usage_only or self._shows_usage:
                 out.append(raw)
@@ -145,8 +177,6 @@ class Stream:
                 return
             self._events += not event.usage_only
         self._pass_on(out)
-        if len(self._rest) > _LONGEST_EVENT:
-            self._fail(EngineFailed("The engine sent an event without an end."))
 
     def _pass_on(self, out: list[bytes]) -> None:
         if out:
@@ -157,8 +187,9 @@ class Stream:
             self._client.finish(b"".join(out))
             self.done.set()
 
-    def _fail(self, error: RequestError) -> None:
+    def _break(self, error: RequestError) -> None:
         if not self.done.happened:
-            self._error = error
-            self._client.fail(error)
+            # What still comes, and what a continuation says, is looked into.
+            self._plain = _NEVER
+            self.broken_by = error
             self.done.set()

@@ -65,7 +65,7 @@ def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
     )
 
 
-def for_engine(request: GenerationRequest, cache_salt: str | None) -> bytes:
+def for_engine(request: GenerationRequest, cache_salt: str | None, *, token_ids: bool) -> bytes:
     """The body as an engine gets it: what only we may set is set, what no engine needs is gone."""
     body = request.body.copy()
     if request.stream and request.route.usage_on_request:
@@ -74,6 +74,8 @@ def for_engine(request: GenerationRequest, cache_salt: str | None) -> bytes:
         body["store"] = False
     if cache_salt is not None:
         body["cache_salt"] = cache_salt
+    if token_ids:
+        body["return_token_ids"] = True
     return orjson.dumps(body)
 
 

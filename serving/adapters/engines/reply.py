@@ -95,8 +95,9 @@ class EngineReply:
         self._sink = None
         if self.connecting is not None:
             self.connecting.cancel()
-        if self.source is not None and not self._ended:
-            self.source.close()
+        source, self.source = self.source, None
+        if source is not None and not self._ended:
+            source.close()
 
     # From the connection.
 

@@ -1,0 +1,68 @@
+"""One stream's answer across the engines that gave it: recorded, continued where it broke, told in one voice."""
+
+from __future__ import annotations
+
+from serving.front.continuation.rules import CARRIED
+from serving.front.continuation.splice import Splice
+from serving.front.continuation.tape import Tape
+from serving.front.dialect import COMPLETIONS
+from serving.front.wire import GenerationRequest
+
+
+class Story:
+    """Of one request, whose engines are asked for token ids."""
+
+    def __init__(self, request: GenerationRequest) -> None:
+        self._request = request
+        self._tape = Tape(request.route)
+        self._splice: Splice | None = None
+        self._said_before = 0
+        # Whole events of the first engine, recorded; what the client gets of them.
+        self.take = self._tape.take
+
+    @property
+    def may_go_on(self) -> bool:
+        """Nothing but text was said, and all of it is known."""
+        return self._tape.is_plain and bool(self._tape.head)
+
+    def got_on_by(self) -> int:
+        """Tokens that the last engine gave."""
+        return len(self._tape.said) - self._said_before
+
+    def tell(self, raw: bytes) -> bytes:
+        """One event of the engine that speaks now, as the client gets it."""
+        return self._splice.translate(raw) if self._splice is not None else self.take(raw)
+
+    def go_on(self) -> None:
+        """What is told from now on comes from an engine that was asked for the `rest`."""
+        self._said_before = len(self._tape.said)
+        self._splice = Splice(self._tape, self._request.route)
+
+    def rest(self, context_length: int) -> GenerationRequest | None:
+        """A completion that begins where the text ends, as long as the client's bound or the model's context allows.
+
+        None where neither leaves a token, or nothing is known of both: `context_length` is tokens, 0 where it is not
+        told; and for what is not safe to continue.
+        """
+        if not self.may_go_on:
+            return None
+        request, tape = self._request, self._tape
+        tape.rewind()
+        prompt = tape.prompt + tape.said
+        left = request.output_tokens - len(tape.said) if request.output_tokens else context_length - len(prompt)
+        if left <= 0:
+            return None
+        carried = {name: given for name, given in request.body.items() if name in CARRIED}
+        return request._replace(
+            route=COMPLETIONS,
+            body={**carried, "model": request.model, "prompt": prompt, "max_tokens": left, "stream": True},
+            wants_usage=True,
+            choices=1,
+            prompt_tokens=len(prompt),
+            output_tokens=left,
+            keep=None,
+        )
+
+    def ending(self) -> bytes:
+        """What follows the finish reason, where no engine says it."""
+        return Splice(self._tape, self._request.route).ending()
