@@ -11,6 +11,7 @@ _ID = "chatcmpl-8f1d2c3b4a5968778695a4b3c2d1e0f0"
 _CREATED = 1790000000
 _TEXT = "The tide turns twice a day, and the gate lets through what the harbour can hold. " * 2
 _PROMPT_TOKENS = 57
+_TOKEN_ID = 4051
 _HEAD = b"HTTP/1.1 %d %s\r\ndate: Mon, 02 Nov 2026 08:00:00 GMT\r\nserver: uvicorn\r\n"
 _REASONS = {
     200: b"OK",
@@ -51,12 +52,13 @@ def completion(model: str, tokens: int, prompt_tokens: int = _PROMPT_TOKENS) -> 
 
 
 @lru_cache(maxsize=64)
-def events(model: str) -> Events:
-    """The events of a stream but its usage; a token's is about 210 bytes."""
+def events(model: str, *, token_ids: bool = False) -> Events:
+    """The events of a stream but its usage; a token's is about 210 bytes. `token_ids` are there when asked for."""
+    prompt = {"prompt_token_ids": list(range(1, _PROMPT_TOKENS + 1))} if token_ids else {}
     return Events(
-        role=_event(model, [_choice({"role": "assistant", "content": ""}, None)]),
-        token=_event(model, [_choice({"content": " tide"}, None)]),
-        finish=_event(model, [_choice({"content": ""}, "length")]),
+        role=_event(model, [_choice({"role": "assistant", "content": ""}, None)], **prompt),
+        token=_event(model, [_choice({"content": " tide"}, None) | ({"token_ids": [_TOKEN_ID]} if token_ids else {})]),
+        finish=_event(model, [_choice({"content": ""}, "length") | ({"token_ids": []} if token_ids else {})]),
     )
 
 

@@ -96,7 +96,8 @@ class Connection(asyncio.Protocol):
         delay = float(str(request.get("seed") or 0)) / 1000
         self._engine.running += 1
         self._transport.write(mock_answers.STREAM_HEAD)
-        self._stream = Stream(self._loop, self._transport, mock_answers.events(model), tokens, delay)
+        events = mock_answers.events(model, token_ids=bool(request.get("return_token_ids")))
+        self._stream = Stream(self._loop, self._transport, events, tokens, delay)
         self._stream.start(usage + mock_answers.STREAM_END, self._stream_ended)
 
     def _stream_ended(self) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from serving.front.dialect import CHAT, Route
 
-_TOKENS, _PROMPT, _NONE = b'"token_ids":[', b'"prompt_token_ids":[', b"null"
+_TOKENS, _PROMPT = b'"token_ids":[', b'"prompt_token_ids":['
+_KEY_SIZE = len(_TOKENS) - 1
 # Behind it stands the text that an event adds. An event without any says so; one with neither says something else.
 _CHAT_TEXT, _CHAT_SILENCE, _TEXT = b'"delta":{"content":"', b'"delta":{}', b'"text":"'
+_QUOTE = ord('"')
 # A stream whose ids take more cannot go on.
 _MOST_BYTES = 1024 * 1024
 
@@ -27,7 +29,7 @@ class Tape:
         self.is_plain = True
         self._is_chat = route is CHAT
         self._text = _CHAT_TEXT if self._is_chat else _TEXT
-        # Decimal ids as they came, with a comma behind each event's.
+        # Decimal ids as they came, and a comma behind those of each event.
         self._prompt = b""
         self._said = bytearray()
         self._spoken = 0
@@ -36,21 +38,35 @@ class Tape:
         """Record whole events; what the client gets of them."""
         if not self.head:
             data = self._take_head(data)
-        first, *rest = data.split(_TOKENS)
-        if not rest:
+        at = data.find(_TOKENS)
+        if at < 0:
             return data
-        out = [first]
-        before = first
-        for part in rest:
-            ids, _, after = part.partition(b"]")
-            self._record(ids, before)
-            out.append(after)
-            before = after
-        return (_TOKENS[:-1] + _NONE).join(out)
+        said, text = self._said, self._text
+        start, out = 0, b""
+        while at >= 0:
+            end = data.find(b"]", at)
+            said += data[at + _KEY_SIZE + 1 : end]
+            said += b","
+            found = data.find(text, start, at)
+            if found < 0:
+                self._expect_silence(data, start, at)
+            elif data[found + len(text)] != _QUOTE:
+                self._spoken = len(said)
+            out += data[start : at + _KEY_SIZE] + b"null"
+            start = end + 1
+            at = data.find(_TOKENS, start)
+        if len(said) > _MOST_BYTES:
+            self._give_up()
+        return out + data[start:]
 
     def add(self, ids: list[int], *, is_spoken: bool) -> None:
         """Tokens of a continuation."""
-        self._append(b",".join(b"%d" % token for token in ids), is_spoken=is_spoken)
+        said = self._said
+        said += b"".join(b"%d," % token for token in ids)
+        if is_spoken:
+            self._spoken = len(said)
+        if len(said) > _MOST_BYTES:
+            self._give_up()
 
     def rewind(self) -> None:
         """Forget tokens behind the last text: a continuation says them again."""
@@ -69,30 +85,22 @@ class Tape:
         before, found, rest = data.partition(_PROMPT)
         if found:
             self._prompt, _, rest = rest.partition(b"]")
-            data = before + _PROMPT[:-1] + _NONE + rest
-        else:
+            data = before + _PROMPT[:-1] + b"null" + rest
+        if not found or len(self._prompt) > _MOST_BYTES:
+            self._prompt = b""
             self.is_plain = False
         self.head = data[: data.find(b"\n\n") + 2]
         return data
 
-    def _record(self, ids: bytes, before: bytes) -> None:
-        """`before` ends with what the ids' event has before them."""
-        at = before.rfind(self._text)
-        if at < 0 and not (self._is_chat and _CHAT_SILENCE in before):
+    def _expect_silence(self, data: bytes, start: int, end: int) -> None:
+        """An event without text says nothing at all, or something that is not text."""
+        if not self._is_chat or data.find(_CHAT_SILENCE, start, end) < 0:
             self.is_plain = False
-        end = at + len(self._text)
-        self._append(ids, is_spoken=at >= 0 and before[end : end + 1] != b'"')
 
-    def _append(self, ids: bytes, *, is_spoken: bool) -> None:
-        said = self._said
-        if ids:
-            said += ids
-            said += b","
-        if is_spoken:
-            self._spoken = len(said)
-        if len(said) + len(self._prompt) > _MOST_BYTES:
-            self.is_plain = False
-            said.clear()
+    def _give_up(self) -> None:
+        self.is_plain = False
+        self._said.clear()
+        self._spoken = 0
 
 
 def _numbers(ids: bytes | bytearray) -> list[int]:
