@@ -37,9 +37,9 @@ class Splice:
         usage = content.get("usage") or {}
         return self._usage(usage.get("completion_tokens") or 0, content.get("system_fingerprint"))
 
-    def ending(self) -> bytes:
-        """What follows the finish reason, where no engine says it."""
-        return self._usage(0, None) + _DONE
+    def ending(self, *, is_counted: bool) -> bytes:
+        """What follows the finish reason, or the count of tokens behind it, where no engine says it."""
+        return _DONE if is_counted else self._usage(0, None) + _DONE
 
     def _chunk(self, choice: dict[str, Any]) -> bytes:
         text: str = choice.get("text") or ""

@@ -8,6 +8,9 @@ from serving.front.continuation.tape import Tape
 from serving.front.dialect import COMPLETIONS
 from serving.front.wire import GenerationRequest
 
+# In the event that counts the tokens, and in no other. JSON escapes quotes inside strings.
+_COUNT = b'"choices":[]'
+
 
 class Story:
     """Of one request, whose engines are asked for token ids."""
@@ -17,6 +20,7 @@ class Story:
         self._tape = Tape(request.route)
         self._splice: Splice | None = None
         self._said_before = 0
+        self._is_counted = False
         # Whole events of the first engine, recorded; what the client gets of them.
         self.take = self._tape.take
 
@@ -31,6 +35,7 @@ class Story:
 
     def tell(self, raw: bytes) -> bytes:
         """One event of the engine that speaks now, as the client gets it."""
+        self._is_counted = self._is_counted or _COUNT in raw
         return self._splice.translate(raw) if self._splice is not None else self.take(raw)
 
     def go_on(self) -> None:
@@ -64,5 +69,5 @@ class Story:
         )
 
     def ending(self) -> bytes:
-        """What follows the finish reason, where no engine says it."""
-        return Splice(self._tape, self._request.route).ending()
+        """What follows the finish reason, or the count of tokens behind it, where no engine says it."""
+        return Splice(self._tape, self._request.route).ending(is_counted=self._is_counted)
