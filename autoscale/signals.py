@@ -59,6 +59,18 @@ class Composite(Part):
     activation_target: str
 
 
+class Front(Part):
+    """The one trigger that scales the front itself: a total, of which each replica is to have `threshold`."""
+
+    name: str
+    description: str
+    unit: str
+    when_absent: Literal["error"]
+    query: str
+    metric_type: Literal["AverageValue"]
+    threshold: int = Field(gt=0)
+
+
 class SloClass(Part):
     """Limits of a good answer; unset: any time is good."""
 
@@ -106,6 +118,7 @@ class Signals(Part):
     selectors: dict[str, str]
     signals: dict[str, Signal]
     composite: Composite
+    front: Front
     slo: Slo
     recorded: dict[str, list[Recorded]]
     alerts: list[Alert]
@@ -132,8 +145,15 @@ class Signals(Part):
 
     def fill(self, template: str, given: Mapping[str, Value]) -> str:
         """Selectors first, then parameters. Raises `ValueError` for a name that is neither."""
+        return self._filled(template, self.values(given))
+
+    def front_query(self, workload: str, matchers: str = "") -> str:
+        """The PromQL of what scales the front, one line; `workload` is its Deployment."""
+        return self._filled(self.front.query, {"workload": workload, "matchers": matchers})
+
+    def _filled(self, template: str, values: Mapping[str, Value]) -> str:
         with_selectors = _PLACEHOLDER.sub(lambda found: self.selectors.get(found[1], found[0]), template)
-        filled = _PLACEHOLDER.sub(partial(_value, self.values(given)), with_selectors)
+        filled = _PLACEHOLDER.sub(partial(_value, values), with_selectors)
         return " ".join(filled.split())
 
 

@@ -4,12 +4,14 @@ renders nothing of its own). In the parent, `.Subcharts` has this chart's scope 
 
   {{ $keda := index .Subcharts "tidegate-keda" }}
   {{ include "tidegate-keda.scaledobject" (dict "target" $target "values" $values "files" $keda.Files "labels" $labels) }}
+  {{ include "tidegate-keda.front-trigger" (dict "workload" $name "threshold" 0 "values" $values "files" $keda.Files) }}
   {{ include "tidegate-keda.groups" (dict "values" $values "files" $keda.Files) }}
   {{ include "tidegate-keda.require" (dict "capabilities" .Capabilities "kind" "keda.sh/v1alpha1/ScaledObject" "off" "scaling.enabled=false") }}
 
 target  an entry of `targets` (values.yaml says what it holds).
 values  this chart's values; in the parent: `mergeOverwrite (deepCopy $keda.Values) (dict "prometheus" …)`, of plain maps.
 files   this chart's `.Files`, for signals.yaml.
+workload, threshold  the front's Deployment; requests in flight that one of it is to have, 0: as in signals.yaml.
 labels  labels of the object, a map; may be left out.
 off     the value that does without, for the sentence that a cluster without the kind gets.
 */}}

@@ -1,3 +1,34 @@
+{{/* A trigger that Prometheus answers; no answer is an error. Takes name, query, metricType, threshold, prometheus. */}}
+{{- define "tidegate-keda.trigger" -}}
+type: prometheus
+name: {{ .name }}
+metricType: {{ .metricType }}
+metadata:
+  serverAddress: {{ .prometheus.address | quote }}
+  query: {{ .query | quote }}
+  threshold: {{ int .threshold | quote }}
+  ignoreNullValues: "false"
+  {{- with .prometheus.authModes }}
+  authModes: {{ . | quote }}
+  {{- end }}
+{{- with .prometheus.authenticationRef }}
+authenticationRef: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The trigger of what scales the front itself. */}}
+{{- define "tidegate-keda.front-trigger" -}}
+{{- $data := .files.Get "signals.yaml" | fromYaml -}}
+{{- $given := mergeOverwrite (include "tidegate-keda.scope" .values | fromYaml) (dict "workload" .workload) -}}
+{{- include "tidegate-keda.trigger" (dict
+  "name" $data.front.name
+  "query" (include "tidegate-keda.fill" (dict "text" $data.front.query "data" $data "given" $given))
+  "metricType" $data.front.metric_type
+  "threshold" (.threshold | default $data.front.threshold)
+  "prometheus" .values.prometheus
+) -}}
+{{- end -}}
+
 {{/* What no schema can say of a target; each failure names the field and the fix. */}}
 {{- define "tidegate-keda.check" -}}
 {{- $at := printf "the target %s" .name -}}
@@ -45,20 +76,9 @@ spec:
       metricType: {{ $data.composite.metric_type }}
   triggers:
     {{- range $name, $signal := $data.signals }}
-    - type: prometheus
-      name: {{ $name }}
-      metricType: AverageValue
-      metadata:
-        serverAddress: {{ $values.prometheus.address | quote }}
-        query: {{ include "tidegate-keda.fill" (dict "text" (get $signal $target.source) "data" $data "given" $given) | quote }}
-        # The formula decides; KEDA wants a threshold of every trigger.
-        threshold: "1"
-        ignoreNullValues: "false"
-        {{- with $values.prometheus.authModes }}
-        authModes: {{ . | quote }}
-        {{- end }}
-      {{- with $values.prometheus.authenticationRef }}
-      authenticationRef: {{- toYaml . | nindent 8 }}
-      {{- end }}
+    # The formula decides; KEDA wants a threshold of every trigger.
+    {{- $query := include "tidegate-keda.fill" (dict "text" (get $signal $target.source) "data" $data "given" $given) }}
+    {{- $trigger := dict "name" $name "query" $query "metricType" "AverageValue" "threshold" 1 "prometheus" $values.prometheus }}
+    - {{ include "tidegate-keda.trigger" $trigger | nindent 6 | trim }}
     {{- end }}
 {{- end -}}

@@ -37,6 +37,12 @@ def queries(source: str) -> dict[str, str]:
     return {trigger["name"]: trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]}
 
 
+def front_query() -> str:
+    """What KEDA asks for the front itself, of a release `f` in prod."""
+    (trigger,) = render("charts/tidegate", name="f").one("ScaledObject", "-front")["spec"]["triggers"]
+    return str(trigger["metadata"]["query"])
+
+
 def world(change: Mapping[str, Course] | None = None) -> dict[str, Course]:
     """world.yaml with series changed: a key is a series, or a regular expression of many; None takes them away."""
     series: dict[str, Course] = data("world")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from autoscale import signals
 from serving.metrics import FrontSeries
 from tests.chart.conftest import CHART, release
 from tests.support.helm import Obj, Rendered, render
@@ -79,6 +80,16 @@ def test_a_front_scales_by_its_requests_in_flight_and_never_shrinks_because_noth
     assert trigger["metadata"]["threshold"] == "500"
     assert trigger["metadata"]["ignoreNullValues"] == "false"
     assert scaled["fallback"]["behavior"] == "currentReplicasIfHigher"
+
+
+@pytest.mark.parametrize(("asked", "threshold"), [({}, None), ({"requestsInFlight": 80}, 80)])
+def test_what_scales_a_front_is_what_the_signals_say(asked: dict[str, int], threshold: int | None) -> None:
+    front = signals.load().front
+    (trigger,) = render(CHART, {"front": {"autoscaling": asked}}).one("ScaledObject", "-front")["spec"]["triggers"]
+
+    assert (trigger["name"], trigger["metricType"]) == (front.name, front.metric_type)
+    assert trigger["metadata"]["query"] == signals.load().front_query("chat-front", ',namespace="prod"')
+    assert trigger["metadata"]["threshold"] == str(threshold or front.threshold)
 
 
 def test_a_bearer_token_for_prometheus_serves_the_fronts_query_too() -> None:

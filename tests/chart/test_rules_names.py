@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.chart.rules_world import groups, queries
+from tests.chart.rules_world import front_query, groups, queries
 from tests.support.helm import ROOT
 from tests.support.tiers import require
 from tests.support.world import World, Worlds
@@ -24,9 +24,9 @@ Labels = dict[str, set[str]]
 
 
 def expressions() -> list[str]:
-    """What the chart hands to Prometheus and KEDA, of a target with a front and one without."""
+    """What the charts hand to Prometheus and KEDA, of a target with a front and one without, and of the front."""
     asked = [query for source in ("front", "engine") for query in queries(source).values()]
-    return asked + [rule["expr"] for group in groups(namespace="prod") for rule in group["rules"]]
+    return [front_query(), *asked] + [rule["expr"] for group in groups(namespace="prod") for rule in group["rules"]]
 
 
 def labels_of(exposition: str) -> Labels:

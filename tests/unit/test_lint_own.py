@@ -15,7 +15,10 @@ from autoscale.lint.check import lint
 from autoscale.lint.finding import Context
 from tests.support.helm import render
 
-EXPOSITION = (Path(__file__).parents[1] / "data" / "expositions" / "engine_busy.txt").read_text(encoding="utf-8")
+EXPOSITION, FRONT = (
+    (Path(__file__).parents[1] / "data" / "expositions" / f"{name}.txt").read_text(encoding="utf-8")
+    for name in ("engine_busy", "front")
+)
 QUIET = dict.fromkeys(signals.load().signals, 0.0)
 
 
@@ -28,6 +31,23 @@ def rendered(source: str, least: int) -> dict[str, Any]:
 def test_the_linter_finds_nothing(source: str, least: int) -> None:
     context = Context(exposition=EXPOSITION, ttft_slo_seconds=0.5, tpot_slo_seconds=0.05, start_seconds=240)
     assert lint([rendered(source, least)], context) == []
+
+
+def test_the_linter_finds_nothing_in_a_whole_release_the_fronts_own_scaling_included() -> None:
+    release = render("charts/tidegate").objects
+    context = Context(exposition=EXPOSITION + FRONT, ttft_slo_seconds=0.5, tpot_slo_seconds=0.05, start_seconds=240)
+
+    assert {one["metadata"]["name"] for one in release if one["kind"] == "ScaledObject"} == {
+        *("chat-front", "chat-engine-qwen3-8b")
+    }
+    assert lint(release, context) == []
+
+
+def test_the_fronts_query_is_looked_up_in_an_exposition_too() -> None:
+    front = render("charts/tidegate").one("ScaledObject", "-front")
+    renamed = FRONT.replace("tidegate_requests_in_flight", "tidegate_requests_in_air")
+
+    assert [finding.rule for finding in lint([front], Context(exposition=renamed))] == ["series-absent"]
 
 
 def test_demand_wakes_grows_and_lets_go() -> None:

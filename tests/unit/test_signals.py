@@ -12,6 +12,7 @@ from loadtest.slo import PRESETS
 from serving.settings import FrontSettings
 
 GIVEN = {"model": "m"}
+FRONT = signals.load().front.model_dump()
 
 
 def changed(folder: Path, change: dict[str, Any]) -> Path:
@@ -24,7 +25,7 @@ def changed(folder: Path, change: dict[str, Any]) -> Path:
 @pytest.mark.parametrize("source", ["front", "engine"])
 def test_every_query_and_the_law_are_complete_on_one_line(source: signals.Source) -> None:
     file = signals.load()
-    texts = [file.formula(GIVEN), *(file.query(name, source, GIVEN) for name in file.signals)]
+    texts = [file.formula(GIVEN), *(file.query(name, source, GIVEN) for name in file.signals), file.front_query("f")]
 
     assert [text for text in texts if "<<" in text or "\n" in text] == []
 
@@ -59,6 +60,8 @@ def test_a_number_stands_in_a_query_as_it_was_given(value: float, text: str) -> 
     ("change", "named"),
     [
         ({"thresholds": {}}, "thresholds"),
+        ({"front": {**FRONT, "threshold": 0}}, "front.threshold"),
+        ({"front": {**FRONT, "when_absent": "zero"}}, "front.when_absent"),
         ({"slo": {"objective": 95, "least_requests": 20, "classes": {}}}, "slo.objective"),
         ({"recorded": {"a": [{"name": "a:b", "expr": "1", "unit": "s"}]}}, "recorded.a.0.description"),
         ({"alerts": [{"name": "A", "expr": "1", "description": "d", "summary": "s", "For": "5m"}]}, "alerts.0.For"),
