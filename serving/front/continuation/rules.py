@@ -37,7 +37,6 @@ _SPENT = frozenset(
         "add_special_tokens",
         "continue_final_message",
         "documents",
-        "include_reasoning",
         "max_completion_tokens",
         "max_tokens",
         "model",
@@ -110,6 +109,8 @@ _WHEN: dict[str, Callable[[Any, dict[str, Any]], bool]] = {
     "best_of": _is_one,
     "echo": _is_off,
     "frequency_penalty": _is_off,
+    # An engine that leaves reasoning out hides the ids of what it says.
+    "include_reasoning": _is_one,
     "include_stop_str_in_output": _is_off,
     "logprobs": _is_off,
     "messages": _are_texts,

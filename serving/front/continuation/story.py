@@ -10,6 +10,8 @@ from serving.front.wire import GenerationRequest
 
 # In the event that counts the tokens, and in no other. JSON escapes quotes inside strings.
 _COUNT = b'"choices":[]'
+# vLLM's bound of a completion whose client sets none; that of a chat is the model's context.
+_COMPLETION_TOKENS = 16
 
 
 class Story:
@@ -49,12 +51,13 @@ class Story:
         None where neither leaves a token, or nothing is known of both: `context_length` is tokens, 0 where it is not
         told; and for what is not safe to continue.
         """
-        if not self.may_go_on:
-            return None
         request, tape = self._request, self._tape
+        if not self.may_go_on or tape.is_hushed:
+            return None
         tape.rewind()
         prompt = tape.prompt + tape.said
-        left = request.output_tokens - len(tape.said) if request.output_tokens else context_length - len(prompt)
+        bound = request.output_tokens or (_COMPLETION_TOKENS if request.route is COMPLETIONS else 0)
+        left = bound - len(tape.said) if bound else context_length - len(prompt)
         if left <= 0:
             return None
         carried = {name: given for name, given in request.body.items() if name in CARRIED}

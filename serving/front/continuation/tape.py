@@ -21,7 +21,7 @@ _MOST_BYTES = 1024 * 1024
 class Tape:
     """`head` is the stream's first event, empty until it came."""
 
-    __slots__ = ("_is_chat", "_prompt", "_said", "_spoken", "_text", "head", "is_plain")
+    __slots__ = ("_hushed", "_is_chat", "_prompt", "_said", "_spoken", "_text", "head", "is_plain")
 
     def __init__(self, route: Route) -> None:
         self.head = b""
@@ -32,7 +32,7 @@ class Tape:
         # Decimal ids as they came, and a comma behind those of each event.
         self._prompt = b""
         self._said = bytearray()
-        self._spoken = 0
+        self._spoken = self._hushed = 0
 
     def take(self, data: bytes) -> bytes:
         """Record whole events; what the client gets of them."""
@@ -40,11 +40,16 @@ class Tape:
             data = self._take_head(data)
         at = data.find(_TOKENS)
         if at < 0:
+            # Text without ids: an engine hides those of some.
+            self.is_plain = self.is_plain and self._text not in data
             return data
         said, text = self._said, self._text
         start, out = 0, b""
         while at >= 0:
             end = data.find(b"]", at)
+            if end < 0:
+                self._give_up()
+                break
             said += data[at + _KEY_SIZE + 1 : end]
             said += b","
             found = data.find(text, start, at)
@@ -68,6 +73,14 @@ class Tape:
         if len(said) > _MOST_BYTES:
             self._give_up()
 
+    @property
+    def is_hushed(self) -> bool:
+        """The last tokens said nothing, not even an empty text.
+
+        A parser has them, and may make something else than text of what follows: reasoning, for one.
+        """
+        return self._hushed > self._spoken
+
     def rewind(self) -> None:
         """Forget tokens behind the last text: a continuation says them again."""
         del self._said[self._spoken :]
@@ -89,18 +102,21 @@ class Tape:
         if not found or len(self._prompt) > _MOST_BYTES:
             self._prompt = b""
             self.is_plain = False
-        self.head = data[: data.find(b"\n\n") + 2]
+        # One that ends its lines otherwise comes alone.
+        end = data.find(b"\n\n")
+        self.head = data if end < 0 else data[: end + 2]
         return data
 
     def _expect_silence(self, data: bytes, start: int, end: int) -> None:
         """An event without text says nothing at all, or something that is not text."""
         if not self._is_chat or data.find(_CHAT_SILENCE, start, end) < 0:
             self.is_plain = False
+        self._hushed = len(self._said)
 
     def _give_up(self) -> None:
         self.is_plain = False
         self._said.clear()
-        self._spoken = 0
+        self._spoken = self._hushed = 0
 
 
 def _numbers(ids: bytes | bytearray) -> list[int]:
