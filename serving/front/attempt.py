@@ -82,9 +82,8 @@ class Upstream(Protocol):
 class Trail(Protocol):
     """Is told of each attempt as it happens."""
 
-    @property
-    def broken(self) -> int:
-        """Engines whose connection this request lost so far."""
+    broken: int
+    """Engines that died under this request so far."""
 
     def sent(self, endpoint: Endpoint) -> None: ...
 
@@ -111,14 +110,16 @@ class Started:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.end(whole=kind is None)
-
-    def end(self, *, whole: bool) -> None:
         self.load.in_flight -= 1
-        if whole:
+        if kind is None:
             self.reply.discard()
         else:
             self.reply.abort()
+
+    def give_up(self) -> None:
+        """End it unread."""
+        self.load.in_flight -= 1
+        self.reply.abort()
 
 
 class Attempts:
@@ -144,7 +145,7 @@ class Attempts:
         self.retries.earn()
         failure: UpstreamError | int | None = None
         asks_ids = request.stream and self._continues and may_continue(request)
-        broken, is_busy, untried = trail.broken, False, len(candidates)
+        is_busy, untried = False, len(candidates)
         for number, endpoint in enumerate(candidates[: self._limit], start=1):
             if number > 1 and not self.retries.allows(failure):
                 break
@@ -153,6 +154,8 @@ class Attempts:
             gives_ids = asks_ids and endpoint.is_vllm
             body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None, token_ids=gives_ids)
             post = Post(request.route.path, request_id, body, request.stream, fresh=number > 1)
+            # A request that is sent to a dying engine is lost with it, and was not what it died of.
+            is_suspect = not self._fleet.is_dying(endpoint)
             reply = self._upstream.send(endpoint, post)
             started = Started(endpoint, reply, self._fleet.load(endpoint), gives_ids=gives_ids)
             usable = False
@@ -162,14 +165,14 @@ class Attempts:
                 usable = failure is None
             finally:
                 if not usable:
-                    started.end(whole=False)
+                    started.give_up()
             if usable:
                 return started
-            broken += isinstance(failure, Lost)
+            trail.broken += is_suspect and isinstance(failure, Lost)
             is_busy = is_busy or failure in refusals.BUSY
-            if broken >= POISON_QUOTA:
+            if trail.broken >= POISON_QUOTA:
                 break
-        raise refusals.final(failure, may_repeat=broken < POISON_QUOTA, untried=untried, is_busy=is_busy)
+        raise refusals.final(failure, may_repeat=trail.broken < POISON_QUOTA, untried=untried, is_busy=is_busy)
 
     def _judge(self, started: Started, request: GenerationRequest, trail: Trail) -> UpstreamError | int | None:
         """None when usable, else the failure; raises `EngineRefused` for the engine's verdict on the request."""
@@ -177,7 +180,9 @@ class Attempts:
         error, status = reply.error, reply.status
         if error is None:
             started.load.accepted(is_taken=True)
-        if error is None and status == 200 and reply.is_stream == request.stream and not _is_stillborn(reply, request):
+        is_answer = error is None and status == 200 and reply.is_stream == request.stream
+        if is_answer and not (request.stream and _is_stillborn(reply, request)):
+            started.load.dying_until = 0.0
             trail.came_back("ok")
             return None
         if error is None and status not in _RETRY_STATUSES:
@@ -188,14 +193,17 @@ class Attempts:
             error = Unreachable("takes no requests now")
         if isinstance(error, Unreachable):
             started.load.accepted(is_taken=False)
-        self._fleet.failed(started.endpoint)
+        if isinstance(error, Lost):
+            self._fleet.broke(started.endpoint)
+        else:
+            self._fleet.failed(started.endpoint)
         return error if error is not None else status
 
 
 def _is_stillborn(reply: Reply, request: GenerationRequest) -> bool:
     """A stream whose first event says that it failed; nothing of it reached the client yet."""
     dialect = request.route.dialect
-    if not request.stream or dialect.plain in reply.body:
+    if dialect.plain in reply.body:
         return False
     whole, _ = events.split(reply.body)
     if not whole:

@@ -51,7 +51,6 @@ class Entry:
     def came_back(self, outcome: str) -> None:
         if self.endpoint is not None:
             self.attempt_outcomes.append((self.endpoint.id, outcome))
-        self.broken += outcome == "lost"
 
     @property
     def phase(self) -> str:

@@ -83,11 +83,16 @@ class Hold:
         self._requests = 0
         self._bytes = 0
 
+    @property
+    def is_on(self) -> bool:
+        """Requests may wait."""
+        return bool(self._settings.seconds)
+
     def takes(self, error: NoEngine | EngineFailed) -> bool:
         """True for what an engine that comes may still answer."""
         if isinstance(error, NoEngine):
-            return bool(self._settings.seconds) and error.reason is Rejection.NO_ENGINE
-        return bool(self._settings.seconds) and error.is_lost
+            return self.is_on and error.reason is Rejection.NO_ENGINE
+        return self.is_on and error.is_lost
 
     def takes_back(self, error: NoEngine | EngineFailed) -> bool:
         """The same for one that waited: it need not be the first that an engine is ready for."""

@@ -9,6 +9,8 @@ from serving.errors import NoEngine, NotFound
 
 _RETRY_AFTER_SECONDS = 5
 _CONVINCING_ANSWERS = 2
+# From the first request that a process loses to its port's refusal.
+_DEATH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,16 @@ class Endpoint:
 class Load:
     """What this front knows of one engine's present state. One that `is_gone` took no request when last asked.
 
-    One that `took` a request since it was last asked for its models is up, whatever that gave.
+    One that `took` a request since it was last asked for its models is up, whatever that gave. One that lost a request
+    that it had is dying for some seconds, or until it is seen gone or well.
     """
 
-    __slots__ = ("_answers", "in_flight", "is_gone", "suspect_until", "took", "turn")
+    __slots__ = ("_answers", "dying_until", "in_flight", "is_gone", "suspect_until", "took", "turn")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.is_gone = False
+        self.dying_until = 0.0
         self.took = False
         self._answers = 0
         self.suspect_until = 0.0
@@ -57,6 +61,8 @@ class Load:
     def accepted(self, *, is_taken: bool) -> None:
         """A request was sent there: it was answered, or the engine took none."""
         self.is_gone, self.took = not is_taken, is_taken
+        if not is_taken:
+            self.dying_until = 0.0
 
     def answered(self, *, is_new: bool) -> None:
         """It listed its models. Twice since it took no request: the first time may have been before that."""
@@ -108,6 +114,10 @@ class Fleet:
         """Engines of a model that take requests, as far as is known."""
         return sum(endpoint.serves(model) and self._is_taking(endpoint) for endpoint in self._endpoints)
 
+    def has_other(self, model: str, endpoint: Endpoint) -> bool:
+        """Another engine than this one takes requests of the model, as far as is known."""
+        return any(each.id != endpoint.id and each.serves(model) and self._is_taking(each) for each in self._endpoints)
+
     @property
     def known(self) -> Collection[str]:
         """Models that are expected, or were served here and not taken away from an engine that stays."""
@@ -152,6 +162,17 @@ class Fleet:
         """The engine broke a request: for a while it is asked last."""
         if load := self._loads.get(endpoint.id):
             load.suspect_until = self._clock() + self._cooldown
+
+    def broke(self, endpoint: Endpoint) -> None:
+        """The engine lost a request that it had."""
+        self.failed(endpoint)
+        if not self.is_dying(endpoint):
+            self.load(endpoint).dying_until = self._clock() + _DEATH_SECONDS
+
+    def is_dying(self, endpoint: Endpoint) -> bool:
+        """It lost requests a moment ago: what it loses now says nothing of what it is asked."""
+        load = self._loads.get(endpoint.id)
+        return load is not None and load.dying_until > self._clock()
 
     def is_suspect(self, endpoint: Endpoint) -> bool:
         load = self._loads.get(endpoint.id)

@@ -11,6 +11,7 @@ from serving.errors import RequestError
 from serving.front.attempt import POISON_QUOTA, Started
 from serving.front.entry import Entry
 from serving.front.relay import Client, Stream
+from serving.front.route import Endpoint
 from serving.front.start import start
 from serving.front.steps import Admitted, Steps
 
@@ -31,13 +32,13 @@ async def relay(steps: Steps, entry: Entry, admitted: Admitted, client: Client, 
                 going.reply.abort()
         if stream.broken_by is None:
             return
-        steps.fleet.failed(going.endpoint)
+        steps.fleet.broke(going.endpoint)
         if stream.conclude():
             return
-        going = await _go_on(steps, entry, admitted, stream)
+        going = await _go_on(steps, entry, admitted, stream, going.endpoint)
 
 
-async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream) -> Started | None:
+async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream, broken: Endpoint) -> Started | None:
     """The attempt that continues a broken stream; None when there is none, and the stream has ended."""
     request = admitted.request
     story = stream.story
@@ -49,12 +50,12 @@ async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream)
         stream.fail()
         return None
     try:
-        started = await start(steps, entry, admitted._replace(request=rest))
+        started = await start(steps, entry, admitted._replace(request=rest), broken)
     except RequestError:
         started = None
     if started is not None and not started.gives_ids:
         # Another kind of server, whose token ids may mean other words.
-        started.end(whole=False)
+        started.give_up()
         started = None
     if entry.offer is not None:
         entry.offer.begun()
