@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.support import token_ids, vllm_wire
+from tests.support import vllm_wire
 from tests.support.engine_framing import document, head, parsed, take_body
 from tests.support.script import BEFORE_HEAD, Script
-from tests.support.token_ids import Output, Refused
+from tests.support.token_ids import Output, Refused, generated
 
 if TYPE_CHECKING:
     from tests.support.scripted_engine import ScriptedEngine
@@ -154,7 +154,8 @@ class EngineConnection(asyncio.Protocol):
 
     async def _generate(self, seen: Seen, script: Script) -> None:
         try:
-            output = _output(seen, script)
+            whole = Output(script.tokens, script.finish, per_event=script.tokens_per_event)
+            output = generated(seen.path, seen.body, whole)
         except Refused as refused:
             refusal = vllm_wire.error_body(400, str(refused), "BadRequestError", refused.param)
             await self._write(seen, document(400, refusal, script))
@@ -253,20 +254,8 @@ class EngineConnection(asyncio.Protocol):
     def _answer(self, seen: Seen, script: Script, output: Output) -> vllm_wire.Answer:
         name = f"chatcmpl-{len(self.engine.seen)}"
         ids = self.engine.gives_token_ids and isinstance(seen.body, dict) and seen.body.get("return_token_ids") is True
-        return vllm_wire.Answer(
-            name, self.engine.model, output.tokens, output.finish, script.usage, start=output.start, ids=ids
-        )
-
-
-def _output(seen: Seen, script: Script) -> Output:
-    """What is generated: the script or what follows the prompt's ids, as far as `max_tokens` goes. Raises Refused."""
-    whole = Output(script.tokens, script.finish)
-    if not isinstance(seen.body, dict) or seen.path not in ("/v1/chat/completions", "/v1/completions"):
-        return whole
-    asked, default = seen.body.get("max_completion_tokens") or seen.body.get("max_tokens"), None
-    if seen.path == "/v1/completions" and token_ids.is_ids(seen.body):
-        whole, default = token_ids.continued(whole, seen.body), token_ids.MAX_TOKENS
-    return token_ids.limited(whole, default if asked is None else asked)
+        told = {"usage": script.usage, "start": output.start, "ids": ids, "per_event": output.per_event}
+        return vllm_wire.Answer(name, self.engine.model, output.tokens, output.finish, **told)
 
 
 def _is_stream(seen: Seen) -> bool:

@@ -37,7 +37,9 @@ class Script:
     at: int = 0
     tail: bytes = b""
 
-    # How a stream is cut: events per HTTP chunk, bytes per HTTP chunk, bytes per TCP write, seconds between writes
+    # How a stream is cut: tokens per event of a chat or a completion, events per HTTP chunk, bytes per HTTP chunk,
+    # bytes per TCP write, seconds between writes
+    tokens_per_event: int = 1
     events_per_write: int = 1
     bytes_per_chunk: int | None = None
     bytes_per_write: int | None = None

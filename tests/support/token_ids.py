@@ -36,17 +36,27 @@ class Event:
 
 @dataclass(frozen=True)
 class Output:
-    """What the engine generates for one request: `tokens` of the script, the first of which is its `start`-th."""
+    """What the engine generates for one request: `tokens` of the script, the first of which is its `start`-th.
+
+    vLLM tells one token per event, and several at once where it falls behind: `per_event`.
+    """
 
     tokens: Sequence[str]
     finish: str = "stop"
     start: int = 0
+    per_event: int = 1
 
     @property
     def prompt(self) -> Sequence[int]:
         return (*PROMPT, *range(FIRST_OUTPUT, FIRST_OUTPUT + self.start))
 
     def events(self) -> Iterator[Event]:
+        told = list(self._tokens())
+        for first in range(0, len(told), self.per_event):
+            part = told[first : first + self.per_event]
+            yield Event("".join(one.text for one in part), [id for one in part for id in one.ids], part[-1].finish)
+
+    def _tokens(self) -> Iterator[Event]:
         """A last token that the length allows ends the answer itself; a stop is a token of its own, without text."""
         cut = self.finish == "length" and bool(self.tokens)
         for place, token in enumerate(self.tokens):
@@ -56,27 +66,33 @@ class Output:
             yield Event("", [] if self.finish == "length" else [EOS], self.finish)
 
 
-def is_ids(request: Any) -> bool:
-    """Is this a completions request whose prompt is one list of ids?"""
-    prompt = request.get("prompt") if isinstance(request, dict) else None
+def generated(path: str, request: Any, whole: Output) -> Output:
+    """`whole`, or what of it follows the prompt's ids, as far as `max_tokens` goes. Raises Refused."""
+    if path not in ("/v1/chat/completions", "/v1/completions") or not isinstance(request, dict):
+        return whole
+    limit = request.get("max_completion_tokens") or request.get("max_tokens")
+    if path == "/v1/chat/completions" or not _is_ids(request.get("prompt")):
+        return _limited(whole, limit)
+    return _limited(_after(request["prompt"], whole), MAX_TOKENS if limit is None else limit)
+
+
+def _is_ids(prompt: Any) -> bool:
     return isinstance(prompt, list) and all(type(part) is int for part in prompt)
 
 
-def continued(whole: Output, request: dict[str, Any]) -> Output:
-    """What follows the ids of the prompt. Raises Refused."""
-    asked = request["prompt"]
+def _after(prompt: list[int], whole: Output) -> Output:
     known = replace(whole, start=len(whole.tokens)).prompt
-    for place, (one, expected) in enumerate(zip(asked, known, strict=False)):
+    for place, (one, expected) in enumerate(zip(prompt, known, strict=False)):
         if one != expected:
             raise Refused("prompt", f"prompt[{place}] is {one}, where the engine has {expected}")
-    if not len(PROMPT) <= len(asked) <= len(known):
-        raise Refused("prompt", f"prompt has {len(asked)} ids, where the engine has {len(PROMPT)} to {len(known)}")
-    start = len(asked) - len(PROMPT)
+    if not len(PROMPT) <= len(prompt) <= len(known):
+        raise Refused("prompt", f"prompt has {len(prompt)} ids, where the engine has {len(PROMPT)} to {len(known)}")
+    start = len(prompt) - len(PROMPT)
     return replace(whole, tokens=whole.tokens[start:], start=start)
 
 
-def limited(output: Output, limit: int | None) -> Output:
-    """As much of it as `max_tokens` allows; EOS counts as little as it does in the usage. Raises Refused."""
+def _limited(output: Output, limit: int | None) -> Output:
+    """EOS counts as little as it does in the usage."""
     if limit is not None and limit < 1:
         raise Refused("max_tokens", f"max_tokens must be at least 1, got {limit}.")
     if limit is None or len(output.tokens) <= limit:

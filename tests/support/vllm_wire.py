@@ -27,10 +27,11 @@ class Answer:
     usage: bool = True
     start: int = 0
     ids: bool = False
+    per_event: int = 1
 
     @property
     def output(self) -> Output:
-        return Output(self.tokens, self.finish, self.start)
+        return Output(self.tokens, self.finish, self.start, self.per_event)
 
 
 def dump(value: Any) -> bytes:
