@@ -3,48 +3,74 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 Labels = tuple[str, ...]
 
 
-class Counts:
-    """A counter family: label values to a number, `counts.values[labels] += 1`."""
+class Count:
+    """One series of a counter family."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+
+class Counts(dict[Labels, Count]):
+    """A counter family: label values to their series, which is there from the first time that it is asked for.
+
+    `counts[labels].value += 1`; who counts often keeps the series.
+    """
 
     def __init__(self, name: str, help_text: str, labels: Labels) -> None:
+        super().__init__()
         self.name, self.help_text, self.labels = name, help_text, labels
-        self.values: dict[Labels, float] = defaultdict(float)
+
+    def __missing__(self, labels: Labels) -> Count:
+        count = self[labels] = Count()
+        return count
 
     def family(self) -> Metric:
         family = CounterMetricFamily(self.name, self.help_text, labels=self.labels)
-        for labels, value in self.values.items():
-            family.add_metric(labels, value)
+        for labels, count in self.items():
+            family.add_metric(labels, count.value)
         return family
 
 
-class Spread:
-    """A histogram family: label values to counts per bucket and a sum."""
+class Seen:
+    """One series of a histogram family: counts per bucket and a sum."""
+
+    __slots__ = ("_edges", "buckets", "sum")
+
+    def __init__(self, edges: tuple[float, ...]) -> None:
+        self._edges = edges
+        self.buckets = [0] * (len(edges) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.buckets[bisect_left(self._edges, value)] += 1
+        self.sum += value
+
+
+class Spread(dict[Labels, Seen]):
+    """A histogram family: label values to their series, `spread[labels].observe(seconds)`."""
 
     def __init__(self, name: str, help_text: str, labels: Labels, edges: tuple[float, ...]) -> None:
+        super().__init__()
         self.name, self.help_text, self.labels, self.edges = name, help_text, labels, edges
-        self._buckets: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = defaultdict(float)
 
-    def observe(self, value: float, labels: Labels) -> None:
-        buckets = self._buckets.get(labels)
-        if buckets is None:
-            buckets = self._buckets[labels] = [0] * (len(self.edges) + 1)
-        buckets[bisect_left(self.edges, value)] += 1
-        self._sums[labels] += value
+    def __missing__(self, labels: Labels) -> Seen:
+        seen = self[labels] = Seen(self.edges)
+        return seen
 
     def family(self) -> Metric:
         family = HistogramMetricFamily(self.name, self.help_text, labels=self.labels)
-        for labels, counts in self._buckets.items():
+        for labels, seen in self.items():
             cumulative, total = [], 0
-            for edge, count in zip((*self.edges, "+Inf"), counts, strict=True):
+            for edge, count in zip((*self.edges, "+Inf"), seen.buckets, strict=True):
                 total += count
                 cumulative.append((str(edge), float(total)))
-            family.add_metric(labels, cumulative, self._sums[labels])
+            family.add_metric(labels, cumulative, seen.sum)
         return family

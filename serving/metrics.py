@@ -7,7 +7,7 @@ sit on the SLOs: TTFT 0.1, 0.25, 0.5 s and TPOT 25, 50 ms.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -64,15 +64,21 @@ class VllmSeries(StrEnum):
 
 
 @dataclass(slots=True)
-class Spent:
-    """What one team asked for and took: requests by how they ended, tokens by kind."""
+class Taken:
+    """Tokens of ended requests."""
+
+    prompt: int = 0
+    cached: int = 0
+    output: int = 0
+
+
+@dataclass(slots=True)
+class Spent(Taken):
+    """What one team asked for and took: besides the tokens, requests by how they ended."""
 
     ok: int = 0
     refused: int = 0
     error: int = 0
-    prompt: int = 0
-    cached: int = 0
-    output: int = 0
 
 
 class FrontMetrics(Collector):
@@ -81,7 +87,7 @@ class FrontMetrics(Collector):
     def __init__(self, gauges: Callable[[], Iterable[Metric]] = lambda: (), teams: Iterable[str] = ()) -> None:
         self._gauges = gauges
         self.requests = Counts(FrontSeries.REQUESTS, "Requests ended.", ("route", "model", "status", "outcome"))
-        self.tokens = Counts(FrontSeries.TOKENS, "Tokens of ended requests.", ("model", "kind"))
+        self.tokens: dict[str, Taken] = defaultdict(Taken)
         self.attempts = Counts(FrontSeries.ATTEMPTS, "Attempts at engines.", ("engine", "outcome"))
         self.cancellations = Counts("tidegate_cancellations", "Requests whose client left.", ("phase",))
         self.offered = Counts(
@@ -94,7 +100,7 @@ class FrontMetrics(Collector):
         )
         self.slo_total = Counts(FrontSeries.SLO_TOTAL, "Requests that their SLO class judges.", ("model", "class"))
         self.slo_good = Counts(FrontSeries.SLO_GOOD, "Those that met their SLO class.", ("model", "class"))
-        # One look-up per request, and there from the start: a rate does not see what its series begins with.
+        # There from the start: a rate does not see what its series begins with.
         self.teams = defaultdict(Spent, {team: Spent() for team in teams})
         self.histories = Counts("tidegate_histories_read", "Histories of sessions read for a turn.", ("source",))
         self.commit = Spread(
@@ -120,13 +126,17 @@ class FrontMetrics(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
-        for family in (self.requests, self.tokens, self.attempts, self.cancellations, self.histories):
+        for family in (self.requests, self.attempts, self.cancellations, self.histories):
             yield family.family()
         for family in (self.offered, self.rejected, self.slo_total, self.slo_good):
             yield family.family()
         for spread in (self.ttft, self.tpot, self.duration, self.commit):
             yield spread.family()
-        yield from _team_counters(self.teams)
+        yield _token_counter(FrontSeries.TOKENS, "Tokens of ended requests.", "model", self.tokens)
+        yield _token_counter(
+            FrontSeries.TEAM_TOKENS, "Tokens of ended requests, by the team of their key.", "team", self.teams
+        )
+        yield _team_requests(self.teams)
         yield from self._gauges()
 
     def know(self, model: str, classes: Iterable[str]) -> None:
@@ -138,27 +148,30 @@ class FrontMetrics(Collector):
             (self.slo_good, tuple(classes)),
         ):
             for value in values:
-                counts.values[model, value] += 0.0
+                counts[model, value].value += 0.0
 
     def forget_engine(self, engine: str) -> None:
         """Drop the series of an engine that is gone."""
-        for labels in [labels for labels in self.attempts.values if labels[0] == engine]:
-            del self.attempts.values[labels]
+        for labels in [labels for labels in self.attempts if labels[0] == engine]:
+            del self.attempts[labels]
 
 
-def _team_counters(teams: dict[str, Spent]) -> Iterator[Metric]:
+def _token_counter(name: str, help_text: str, label: str, taken_by: Mapping[str, Taken]) -> Metric:
+    tokens = CounterMetricFamily(name, help_text, labels=(label, "kind"))
+    for value, taken in taken_by.items():
+        for kind in ("prompt", "cached", "output"):
+            tokens.add_metric((value, kind), getattr(taken, kind))
+    return tokens
+
+
+def _team_requests(teams: Mapping[str, Spent]) -> Metric:
     requests = CounterMetricFamily(
         FrontSeries.TEAM_REQUESTS, "Requests ended, by the team of their key.", labels=("team", "outcome")
-    )
-    tokens = CounterMetricFamily(
-        FrontSeries.TEAM_TOKENS, "Tokens of ended requests, by the team of their key.", labels=("team", "kind")
     )
     for team, spent in teams.items():
         for outcome in ("ok", "refused", "error"):
             requests.add_metric((team, outcome), getattr(spent, outcome))
-        for kind in ("prompt", "cached", "output"):
-            tokens.add_metric((team, kind), getattr(spent, kind))
-    yield from (requests, tokens)
+    return requests
 
 
 class Need(NamedTuple):

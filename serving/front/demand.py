@@ -13,7 +13,7 @@ from serving.errors import RequestError
 from serving.front.dialect import COUNT_TOKENS
 from serving.front.events import Usage
 from serving.front.wire import GenerationRequest
-from serving.metric_families import Labels
+from serving.metric_families import Count
 from serving.metrics import FrontMetrics, Need
 
 # About the last hundred requests count.
@@ -40,16 +40,31 @@ class Ratio:
         self.now = part / whole
 
 
+class Offered:
+    """One counter of tokens. What is `owed` is counted with the next request; a negative part is counted already."""
+
+    __slots__ = ("_count", "owed")
+
+    def __init__(self, count: Count) -> None:
+        self._count = count
+        self.owed = 0.0
+
+    def add(self, tokens: float, least: float) -> None:
+        """Count one request's tokens and what is owed, and `least` whatever was counted too much before."""
+        due = self.owed + tokens
+        step = due if due > least else least
+        self.owed = due - step
+        self._count.value += step
+
+
 class Model:
-    """The demand for one model. `owed` tokens are counted with the next request, negative ones are counted already."""
+    """The demand for one model, and what is expected of its next request."""
 
-    __slots__ = ("answer", "decode", "owed_decode", "owed_prefill", "prefill", "share", "uncached", "waiting")
+    __slots__ = ("answer", "decode", "prefill", "share", "uncached", "waiting")
 
-    def __init__(self, name: str) -> None:
-        self.prefill: Labels = (name, "prefill")
-        self.decode: Labels = (name, "decode")
-        self.owed_prefill = 0.0
-        self.owed_decode = 0.0
+    def __init__(self, prefill: Count, decode: Count) -> None:
+        self.prefill = Offered(prefill)
+        self.decode = Offered(decode)
         self.uncached = Ratio(1.0, _PRIOR_TOKENS)
         self.share = Ratio(_ANSWER_SHARE, _PRIOR_TOKENS)
         self.answer = Ratio(_ANSWER_TOKENS, 1.0)
@@ -61,6 +76,19 @@ class Model:
         if most := request.output_tokens:
             return most * self.share.now if self.share.now < 1 else most
         return request.choices * self.answer.now
+
+    def learn(self, offer: Offer, computed: int, answered: int) -> None:
+        """The engine computed so many tokens of the prompt and answered with so many."""
+        request = offer.request
+        self.prefill.owed += computed - offer.prefill
+        self.decode.owed += answered - offer.decode
+        if offer.whole_prompt:
+            self.uncached.learn(computed, offer.whole_prompt)
+        if not request.route.streams:
+            return
+        if request.output_tokens:
+            self.share.learn(answered, request.output_tokens)
+        self.answer.learn(answered, request.choices)
 
 
 class Offer:
@@ -102,34 +130,23 @@ class Demand:
         self._metrics = metrics
         self._classes = classes
         self._clock = clock
-        self._models: dict[str, Model] = {}
+        self.models: dict[str, Model] = {}
 
     def know(self, models: Iterable[str]) -> None:
         """From now on these have series, zero where nothing happened."""
         for name in models:
-            if name not in self._models:
-                self._models[name] = Model(name)
+            if name not in self.models:
                 self._metrics.know(name, self._classes)
-
-    def knows(self, model: str) -> bool:
-        return model in self._models
+                offered = self._metrics.offered
+                self.models[name] = Model(offered[name, "prefill"], offered[name, "decode"])
 
     def offer(self, request: GenerationRequest, at: float, history_tokens: int = 0) -> Offer:
         """Count one request that arrived then, monotonic seconds, with these tokens of history before it."""
-        model = self._models.get(request.model)
-        if model is None:
-            return Offer(Model(""), request, at, history_tokens)
+        model = self.models.get(request.model) or Model(Count(), Count())
         offer = Offer(model, request, at, history_tokens)
-        offered = self._metrics.offered.values
         # At least one token, as an engine computes at least one: a series that stands still says that nobody asks.
-        due = model.owed_prefill + offer.prefill
-        step = max(due, offer.prefill * _LEAST_SHARE, 1.0)
-        model.owed_prefill = due - step
-        offered[model.prefill] += step
-        due = model.owed_decode + offer.decode
-        step = max(due, offer.decode * _LEAST_SHARE)
-        model.owed_decode = due - step
-        offered[model.decode] += step
+        model.prefill.add(offer.prefill, max(offer.prefill * _LEAST_SHARE, 1.0))
+        model.decode.add(offer.decode, offer.decode * _LEAST_SHARE)
         return offer
 
     def settle(self, offer: Offer, usage: Usage | None, error: RequestError | None) -> None:
@@ -137,18 +154,15 @@ class Demand:
         model = offer.model
         model.waiting.discard(offer)
         if usage is not None:
-            computed = max(usage.prompt_tokens - usage.cached_tokens, 1)
-            model.owed_prefill += computed - offer.prefill
-            model.owed_decode += usage.output_tokens - offer.decode
-            _learn(model, offer, computed, usage.output_tokens)
+            model.learn(offer, max(usage.prompt_tokens - usage.cached_tokens, 1), usage.output_tokens)
         elif error is not None and _CLIENT_ERROR <= error.status < _SERVER_ERROR and error.status != _CLIENT_LEFT:
-            model.owed_prefill -= offer.prefill
-            model.owed_decode -= offer.decode
+            model.prefill.owed -= offer.prefill
+            model.decode.owed -= offer.decode
 
     def needs(self) -> Iterator[Need]:
         """What waits for each model now."""
         now = self._clock()
-        for name, model in self._models.items():
+        for name, model in self.models.items():
             waiting = model.waiting
             yield Need(
                 model=name,
@@ -157,14 +171,3 @@ class Demand:
                 requests=len(waiting),
                 oldest_seconds=max((now - offer.at for offer in waiting), default=0.0),
             )
-
-
-def _learn(model: Model, offer: Offer, computed: int, output_tokens: int) -> None:
-    if offer.whole_prompt:
-        model.uncached.learn(computed, offer.whole_prompt)
-    request = offer.request
-    if not request.route.streams:
-        return
-    if request.output_tokens:
-        model.share.learn(output_tokens, request.output_tokens)
-    model.answer.learn(output_tokens, request.choices)

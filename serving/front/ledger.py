@@ -13,7 +13,7 @@ from serving.front.demand import Demand
 from serving.front.entry import Entry
 from serving.front.relay import Outcome
 from serving.front.slo import Ended, Slo
-from serving.metrics import FrontMetrics, Spent
+from serving.metrics import FrontMetrics
 
 
 class Lines(Protocol):
@@ -43,76 +43,73 @@ class Ledger:
 
     def close(self, entry: Entry) -> None:
         """Count the request and write its line."""
-        ended_at = self._clock()
-        outcome = entry.outcome() if entry.outcome is not None else None
+        request, outcome = entry.request, entry.outcome() if entry.outcome is not None else None
         error = entry.error or (outcome.error if outcome else None)
+        ended = Ended(request is not None and request.stream, entry.arrived.at, self._clock(), outcome, error)
         model = _bounded_model(entry)
-        self._count(entry, outcome, error, model, ended_at)
-        self._judge(entry, outcome, error, ended_at)
+        self._count(entry, ended, model)
         if entry.caller is not None:
-            _charge(self._metrics.teams[entry.caller.team], outcome, error)
+            self._charge(entry.caller.team, model, ended)
+        self._judge(entry, ended)
         if self._lines is not None:
-            self._lines(orjson.dumps(log_line.of(entry, outcome, error, ended_at, self._now())))
+            self._lines(orjson.dumps(log_line.of(entry, ended, self._now())))
 
-    def _count(
-        self, entry: Entry, outcome: Outcome | None, error: RequestError | None, model: str, ended_at: float
-    ) -> None:
-        metrics, arrived = self._metrics, entry.arrived
-        route = arrived.route.path
-        status, result = (str(error.status), error.code or error.type) if error else ("200", "ok")
-        metrics.requests.values[route, model, status, result] += 1
-        metrics.duration.observe(ended_at - arrived.at, (route, model))
+    def _count(self, entry: Entry, ended: Ended, model: str) -> None:
+        metrics, outcome, error, route = self._metrics, ended.outcome, ended.error, entry.arrived.route.path
+        status, result = ("200", "ok") if error is None else (str(error.status), error.code or error.type)
+        metrics.requests[route, model, status, result].value += 1
+        metrics.duration[route, model].observe(ended.ended_at - ended.at)
         if entry.history_source != "none":
-            metrics.histories.values[(entry.history_source,)] += 1
+            metrics.histories[(entry.history_source,)].value += 1
         if entry.commit_seconds is not None:
-            metrics.commit.observe(entry.commit_seconds, ())
+            metrics.commit[()].observe(entry.commit_seconds)
         for attempt in entry.attempt_outcomes:
-            metrics.attempts.values[attempt] += 1
-        if outcome is not None and outcome.error is not None and entry.endpoint is not None:
-            metrics.attempts.values[entry.endpoint.id, "broken"] += 1
-        if isinstance(error, ClientLeft):
-            metrics.cancellations.values[(entry.phase,)] += 1
-        if outcome is None or entry.request is None:
-            return
-        if entry.request.stream and outcome.events:
-            metrics.ttft.observe(outcome.first_at - arrived.at, (model,))
+            metrics.attempts[attempt].value += 1
+        if error is not None:
+            self._count_failure(entry, outcome, error)
+        if ended.stream and outcome is not None and outcome.events:
+            metrics.ttft[(model,)].observe(outcome.first_at - ended.at)
             if (tokens := outcome.output_tokens) > 1:
-                metrics.tpot.observe((outcome.last_at - outcome.first_at) / (tokens - 1), (model,))
-        tokens_of = metrics.tokens.values
-        tokens_of[model, "output"] += outcome.output_tokens
-        if (usage := outcome.usage) is not None:
-            tokens_of[model, "prompt"] += usage.prompt_tokens
-            tokens_of[model, "cached"] += usage.cached_tokens
+                metrics.tpot[(model,)].observe((outcome.last_at - outcome.first_at) / (tokens - 1))
 
-    def _judge(self, entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float) -> None:
-        """What it says of the demand, of its SLO class, of the lack of engines."""
-        request, metrics, name = entry.request, self._metrics, entry.slo_class
-        if entry.offer is not None:
-            self._demand.settle(entry.offer, outcome.usage if outcome else None, error)
-        if request is None or name is None or not self._demand.knows(request.model):
+    def _count_failure(self, entry: Entry, outcome: Outcome | None, error: RequestError) -> None:
+        if outcome is not None and outcome.error is not None and entry.endpoint is not None:
+            self._metrics.attempts[entry.endpoint.id, "broken"].value += 1
+        if isinstance(error, ClientLeft):
+            self._metrics.cancellations[(entry.phase,)].value += 1
+
+    def _charge(self, team: str, model: str, ended: Ended) -> None:
+        """To the team of the request's key, its tokens also to the model; `refused` is by the key's own limits."""
+        spent, outcome = self._metrics.teams[team], ended.outcome
+        if ended.error is None:
+            spent.ok += 1
+        elif isinstance(ended.error, RateLimited):
+            spent.refused += 1
+        else:
+            spent.error += 1
+        if outcome is None:
             return
-        if isinstance(error, NoEngine):
-            metrics.rejected.values[request.model, error.reason] += 1
-        good = self._slo.is_good(name, Ended(request.stream, entry.arrived.at, ended_at, outcome, error))
+        tokens, usage = outcome.output_tokens, outcome.usage
+        for taken in (spent, self._metrics.tokens[model]):
+            taken.output += tokens
+            if usage is not None:
+                taken.prompt += usage.prompt_tokens
+                taken.cached += usage.cached_tokens
+
+    def _judge(self, entry: Entry, ended: Ended) -> None:
+        """What it says of the demand, of its SLO class, of the lack of engines."""
+        request, metrics, error, name = entry.request, self._metrics, ended.error, entry.slo_class
+        if entry.offer is not None:
+            self._demand.settle(entry.offer, ended.outcome.usage if ended.outcome is not None else None, error)
+        if request is None or name is None or request.model not in self._demand.models:
+            return
+        if error is not None and isinstance(error, NoEngine):
+            metrics.rejected[request.model, error.reason].value += 1
+        good = self._slo.is_good(name, ended)
         if good is not None:
-            metrics.slo_total.values[request.model, name] += 1
-            metrics.slo_good.values[request.model, name] += good
-
-
-def _charge(spent: Spent, outcome: Outcome | None, error: RequestError | None) -> None:
-    """To the team of the request's key; `refused` is by the key's own limits alone."""
-    if error is None:
-        spent.ok += 1
-    elif isinstance(error, RateLimited):
-        spent.refused += 1
-    else:
-        spent.error += 1
-    if outcome is None:
-        return
-    spent.output += outcome.output_tokens
-    if (usage := outcome.usage) is not None:
-        spent.prompt += usage.prompt_tokens
-        spent.cached += usage.cached_tokens
+            labels = request.model, name
+            metrics.slo_total[labels].value += 1
+            metrics.slo_good[labels].value += good
 
 
 def _bounded_model(entry: Entry) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
-from serving.errors import RequestError
 from serving.front.entry import Entry
-from serving.front.relay import Outcome
+from serving.front.slo import Ended
 
 _ID_LENGTH = 128
 _STEPS = ("auth", "request", "budget", "session", "route", "attempt", "relay")
+_ends_of = attrgetter(*(f"{step}_at" for step in _STEPS))
 
 
-def of(
-    entry: Entry, outcome: Outcome | None, error: RequestError | None, ended_at: float, now: float
-) -> dict[str, Any]:
-    """`ended_at` is monotonic seconds, `now` seconds since the epoch."""
-    arrived, caller, request = entry.arrived, entry.caller, entry.request
+def of(entry: Entry, ended: Ended, now: float) -> dict[str, Any]:
+    """`now` is seconds since the epoch."""
+    arrived, caller, request, outcome, error = entry.arrived, entry.caller, entry.request, ended.outcome, ended.error
     usage = outcome.usage if outcome else None
-    streamed = request is not None and request.stream and outcome is not None and outcome.events > 0
+    streamed = ended.stream and outcome is not None and outcome.events > 0
     return {
         "time": now,
         "request_id": arrived.id,
@@ -34,8 +33,8 @@ def of(
         "status": error.status if error else 200,
         "error_type": error.code or error.type if error else None,
         "finish": outcome.finish if outcome else None,
-        "ttft_seconds": _rounded(outcome.first_at - arrived.at) if streamed and outcome else None,
-        "duration_seconds": _rounded(ended_at - arrived.at),
+        "ttft_seconds": _rounded(outcome.first_at - ended.at) if streamed and outcome else None,
+        "duration_seconds": _rounded(ended.ended_at - ended.at),
         "held_seconds": _rounded(entry.held_seconds),
         "prompt_tokens": usage.prompt_tokens if usage else None,
         "cached_tokens": usage.cached_tokens if usage else None,
@@ -49,8 +48,7 @@ def of(
 
 def _durations(entry: Entry) -> dict[str, float]:
     durations, before = {}, entry.arrived.at
-    for step in _STEPS:
-        at = getattr(entry, f"{step}_at")
+    for step, at in zip(_STEPS, _ends_of(entry), strict=True):
         if at:
             durations[step] = _rounded(at - before)
             before = at
@@ -58,7 +56,8 @@ def _durations(entry: Entry) -> dict[str, float]:
 
 
 def _rounded(seconds: float) -> float:
-    return round(seconds, 6)
+    # To microseconds; as an integer that costs a third of `round(seconds, 6)`.
+    return round(seconds * 1e6) / 1e6
 
 
 def _text(value: bytes | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,11 +26,21 @@ class Ended(NamedTuple):
     error: RequestError | None
 
 
+class Limits(NamedTuple):
+    """A class's promises, seconds; infinite where it makes none."""
+
+    ttft: float
+    tpot: float
+
+
 class Slo:
     """The classes by name, and the one of a request that names none."""
 
     def __init__(self, classes: Mapping[str, SloSettings], default: str) -> None:
-        self.classes = classes
+        self._classes = {
+            name: Limits(settings.ttft_seconds or math.inf, settings.tpot_seconds or math.inf)
+            for name, settings in classes.items()
+        }
         self._default = default
 
     def class_of(self, headers: Mapping[bytes, bytes], caller: Caller) -> str:
@@ -38,9 +49,9 @@ class Slo:
         if asked is None:
             return caller.slo_class or self._default
         name = asked.decode("latin-1")
-        if name not in self.classes:
+        if name not in self._classes:
             raise InvalidRequest(
-                f"There is no SLO class `{name[:_SHOWN]}`. Known: {', '.join(self.classes)}.",
+                f"There is no SLO class `{name[:_SHOWN]}`. Known: {', '.join(self._classes)}.",
                 param="X-Tidegate-SLO-Class",
                 code="invalid_value",
             )
@@ -48,38 +59,31 @@ class Slo:
 
     def is_good(self, name: str, ended: Ended) -> bool | None:
         """None for what says nothing of the server: a client's own error, a client that left in good time."""
-        limits, error, outcome = self.classes[name], ended.error, ended.outcome
-        if isinstance(error, ClientLeft):
-            return _left(limits, ended)
-        if error is not None:
-            return False if error.status >= _SERVER_ERROR else None
+        limits, outcome = self._classes[name], ended.outcome
+        if ended.error is not None:
+            return _failure_is_good(limits, ended, ended.error)
         if outcome is None:
             return None
         return _stream_is_good(limits, ended.at, outcome) if ended.stream else _whole_is_good(limits, ended, outcome)
 
 
-def _left(limits: SloSettings, ended: Ended) -> bool | None:
-    """Judged by what it got; without a first event, by how long it waited for one."""
+def _failure_is_good(limits: Limits, ended: Ended, error: RequestError) -> bool | None:
+    """A client that left is judged by what it got; without a first event, by how long it waited for one."""
+    if not isinstance(error, ClientLeft):
+        return False if error.status >= _SERVER_ERROR else None
     if ended.stream and ended.outcome is not None and ended.outcome.events:
         return _stream_is_good(limits, ended.at, ended.outcome)
-    is_late = limits.ttft_seconds is not None and ended.ended_at - ended.at > limits.ttft_seconds
-    return False if is_late else None
+    return False if ended.ended_at - ended.at > limits.ttft else None
 
 
-def _stream_is_good(limits: SloSettings, at: float, outcome: Outcome) -> bool:
-    if limits.ttft_seconds is not None and outcome.first_at - at > limits.ttft_seconds:
+def _stream_is_good(limits: Limits, at: float, outcome: Outcome) -> bool:
+    if outcome.first_at - at > limits.ttft:
         return False
     tokens = outcome.output_tokens
-    return (
-        limits.tpot_seconds is None
-        or tokens <= 1
-        or outcome.last_at - outcome.first_at <= limits.tpot_seconds * (tokens - 1)
-    )
+    return tokens <= 1 or outcome.last_at - outcome.first_at <= limits.tpot * (tokens - 1)
 
 
-def _whole_is_good(limits: SloSettings, ended: Ended, outcome: Outcome) -> bool:
+def _whole_is_good(limits: Limits, ended: Ended, outcome: Outcome) -> bool:
     """Its first token is not seen: all of it has the time of the first and of each one after it."""
-    if limits.ttft_seconds is None or (limits.tpot_seconds is None and outcome.output_tokens):
-        return True
-    per_token = limits.tpot_seconds or 0.0
-    return ended.ended_at - ended.at <= limits.ttft_seconds + per_token * outcome.output_tokens
+    tokens = outcome.output_tokens
+    return ended.ended_at - ended.at <= limits.ttft + (limits.tpot * tokens if tokens else 0.0)

@@ -25,8 +25,8 @@ class Books:
 
     @property
     def offered(self) -> tuple[float, float]:
-        values = self.metrics.offered.values
-        return values["tiny", "prefill"], values["tiny", "decode"]
+        offered = self.metrics.offered
+        return offered["tiny", "prefill"].value, offered["tiny", "decode"].value
 
     @property
     def need(self) -> Need:
@@ -147,5 +147,5 @@ def test_whatever_ended_waits_no_more(books: Books) -> None:
 
 def test_a_model_that_is_not_known_gets_no_series(books: Books) -> None:
     books.answer(asked(model="invented"), Usage(1, 1, 0))
-    assert {labels[0] for labels in books.metrics.offered.values} == {"tiny"}
+    assert {labels[0] for labels in books.metrics.offered} == {"tiny"}
     assert [need.model for need in books.demand.needs()] == ["tiny"]
