@@ -81,7 +81,8 @@ class Reservation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.settle(0)
+        if self._account is not None:
+            self.settle(0)
 
 
 _UNLIMITED = Reservation(None, 0, b"")

@@ -88,9 +88,11 @@ def _messages(value: Any, limits: LimitSettings) -> None:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise _wrong(f"messages[{index}]", "must be an object with a role")
         text = message.get("content")
+        if text is None or isinstance(text, str):
+            continue
         if isinstance(text, list):
             media(text, f"messages[{index}].content", limits)
-        elif text is not None and not isinstance(text, str):
+        else:
             raise _wrong(f"messages[{index}].content", "must be a string or a list of parts")
 
 
@@ -136,7 +138,7 @@ def _of(kind: type, words: str) -> Check:
 
 def _number(low: float, high: float) -> Check:
     def check(name: str, given: Any, _: LimitSettings) -> None:
-        if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
+        if type(given) not in (int, float) or not low <= given <= high:
             raise _wrong(name, f"must be a number from {low:g} to {high:g}")
 
     return check
