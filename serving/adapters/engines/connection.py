@@ -43,9 +43,10 @@ class EngineConnection(asyncio.Protocol):
         self._ends_with_connection = False
         self._has_length = False
 
-    @property
-    def is_usable(self) -> bool:
-        return self.reply is None and self._transport is not None and not self._transport.is_closing()
+    def is_usable(self, since: float) -> bool:
+        """It is open, free, and was not idle all the time since then, monotonic seconds."""
+        transport = self._transport
+        return self.last_at > since and self.reply is None and transport is not None and not transport.is_closing()
 
     def start(self, reply: EngineReply) -> None:
         """Send the reply's request."""
@@ -116,7 +117,7 @@ class EngineConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         self._ends_with_connection = not self._has_length and status >= 200 and status not in (204, 304)
         if self.reply is not None:
-            self.reply.head(status, self._content_type, self._clock())
+            self.reply.head(status, self._content_type, self.last_at)
 
     def on_body(self, piece: bytes) -> None:
         if self.reply is not None:

@@ -54,7 +54,8 @@ class EnginePool:
             post.request_id.encode(),
             len(post.body),
         )
-        return host.start(EngineReply(head + post.body, wants_stream=post.stream, is_generation=True), fresh=post.fresh)
+        reply = EngineReply(head + post.body, wants_stream=post.stream, is_generation=True)
+        return host.connect(reply) if post.fresh else host.start(reply)
 
     def get(self, endpoint: Endpoint, path: str, token: str | None = None) -> EngineReply:
         """GET a path, whole; with a bearer token of its own where one is given."""
@@ -111,18 +112,22 @@ class HostPool:
             self._heads[path, method] = head
         return head
 
-    def start(self, reply: EngineReply, *, fresh: bool = False) -> EngineReply:
-        if fresh:
-            self._connect(reply)
-            return reply
+    def start(self, reply: EngineReply) -> EngineReply:
+        """Send it, by a connection that is open if there is one."""
         oldest = self._clock() - self._patience.keep_alive
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable and connection.last_at > oldest:
+            if connection.is_usable(oldest):
                 connection.start(reply)
                 return reply
             connection.close()
-        self._connect(reply)
+        return self.connect(reply)
+
+    def connect(self, reply: EngineReply) -> EngineReply:
+        """Send it by a new connection."""
+        self._connecting += 1
+        reply.connecting = self._loop.create_task(self._open(reply))
+        reply.connecting.add_done_callback(self._connected)
         return reply
 
     def tick(self, now: float) -> None:
@@ -156,18 +161,13 @@ class HostPool:
         if was_stale and not reply.received and self._may_resend:
             # Not again before an answer has come: an engine that breaks what it gets would get all of it twice.
             self._may_resend = False
-            self._connect(reply)
+            self.connect(reply)
         else:
             reply.fail(Lost("connection lost"))
 
     @property
     def is_unused(self) -> bool:
         return not self._all and not self._connecting
-
-    def _connect(self, reply: EngineReply) -> None:
-        self._connecting += 1
-        reply.connecting = self._loop.create_task(self._open(reply))
-        reply.connecting.add_done_callback(self._connected)
 
     def _connected(self, _: asyncio.Task[None]) -> None:
         self._connecting -= 1
