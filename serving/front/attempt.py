@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from serving.errors import Lost, Unreachable, UpstreamError
 from serving.front import events, refusals, wire
 from serving.front.continuation.rules import may_continue
-from serving.front.eager import Wake
 from serving.front.retries import RetryBudget
 from serving.front.route import Endpoint, Fleet, Load
+from serving.front.upstream import Post, Reply, Upstream
 from serving.front.wire import GenerationRequest
 from serving.settings import RetrySettings
 
@@ -20,70 +20,15 @@ _RETRY_STATUSES = frozenset({200, 401, 403, 408, 429, 500, 502, 503, 504})
 POISON_QUOTA = 2
 
 
-class Sink(Protocol):
-    """Takes a stream's bytes as they come."""
-
-    def feed(self, piece: bytes) -> None: ...
-
-    def end(self) -> None: ...
-
-    def lost(self, error: UpstreamError) -> None: ...
-
-
-class Reply(Protocol):
-    """An engine's answer on its way. `body` is whole for everything but a stream with status 200."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def body(self) -> bytes: ...
-
-    @property
-    def is_stream(self) -> bool: ...
-
-    @property
-    def first_at(self) -> float: ...
-
-    @property
-    def arrived(self) -> Wake:
-        """Happens at the first event of a stream, else with the whole answer, or with `error`."""
-
-    @property
-    def error(self) -> UpstreamError | None: ...
-
-    def attach(self, sink: Sink) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def discard(self) -> None: ...
-
-    def abort(self) -> None: ...
-
-
-class Post(NamedTuple):
-    """What an engine is sent. `fresh` asks for a new connection."""
-
-    path: str
-    request_id: str
-    body: bytes
-    stream: bool
-    fresh: bool
-
-
-class Upstream(Protocol):
-    """Sends one POST to one engine."""
-
-    def send(self, endpoint: Endpoint, post: Post) -> Reply: ...
-
-
 class Trail(Protocol):
     """Is told of each attempt as it happens."""
 
     broken: int
     """Engines that died under this request so far."""
+
+    @property
+    def has_begun(self) -> bool:
+        """An engine began to answer it: this is about the rest."""
 
     def sent(self, endpoint: Endpoint) -> None: ...
 
@@ -154,8 +99,8 @@ class Attempts:
             gives_ids = asks_ids and endpoint.is_vllm
             body = wire.for_engine(request, cache_salt if endpoint.is_vllm else None, token_ids=gives_ids)
             post = Post(request.route.path, request_id, body, request.stream, fresh=number > 1)
-            # A request that is sent to a dying engine is lost with it, and was not what it died of.
-            is_suspect = not self._fleet.is_dying(endpoint)
+            # The rest of an answer may be sent to the dying engine that began it: it is lost with that, no cause of it.
+            is_suspect = not (trail.has_begun and self._fleet.is_dying(endpoint))
             reply = self._upstream.send(endpoint, post)
             started = Started(endpoint, reply, self._fleet.load(endpoint), gives_ids=gives_ids)
             usable = False

@@ -53,6 +53,10 @@ class Entry:
             self.attempt_outcomes.append((self.endpoint.id, outcome))
 
     @property
+    def has_begun(self) -> bool:
+        return self.outcome is not None
+
+    @property
     def phase(self) -> str:
         """Where the request was when it ended."""
         if self.outcome is not None:

@@ -10,9 +10,9 @@ import http
 from collections.abc import Callable
 
 from serving.errors import RequestError
-from serving.front.attempt import Reply
 from serving.front.dialect import Route
 from serving.front.eager import Run
+from serving.front.upstream import Reply
 
 _STATUS = {status: b"HTTP/1.1 %d %b\r\n" % (status, http.HTTPStatus(status).phrase.encode()) for status in (200, 503)}
 _SSE = (

@@ -11,11 +11,12 @@ from typing import NamedTuple, Protocol
 
 from serving.errors import EngineFailed, EngineTimeout, RequestError, Silent, UpstreamError
 from serving.front import events
-from serving.front.attempt import Reply, Started
+from serving.front.attempt import Started
 from serving.front.continuation.story import Story
 from serving.front.dialect import Dialect
 from serving.front.eager import Wake
 from serving.front.events import Usage
+from serving.front.upstream import Reply
 from serving.front.wire import GenerationRequest
 
 _LONGEST_EVENT = 8 * 1024 * 1024

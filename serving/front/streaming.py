@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from serving.errors import RequestError
 from serving.front.attempt import POISON_QUOTA, Started
+from serving.front.continuation.story import Story
 from serving.front.entry import Entry
 from serving.front.relay import Client, Stream
 from serving.front.route import Endpoint
@@ -40,26 +41,39 @@ async def relay(steps: Steps, entry: Entry, admitted: Admitted, client: Client, 
 
 async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream, broken: Endpoint) -> Started | None:
     """The attempt that continues a broken stream; None when there is none, and the stream has ended."""
-    request = admitted.request
     story = stream.story
     got_on = story is not None and story.got_on_by() >= _CONVINCING_TOKENS
     entry.broken = 1 if got_on else entry.broken + 1
-    rest = story.rest(steps.fleet.context_length(request.model)) if story is not None else None
-    if rest is None or entry.broken >= POISON_QUOTA:
-        entry.continuations += ("unsafe" if rest is None else "poison",)
-        stream.fail()
-        return None
-    try:
-        started = await start(steps, entry, admitted._replace(request=rest), broken)
-    except RequestError:
-        started = None
-    if started is not None and not started.gives_ids:
-        # Another kind of server, whose token ids may mean other words.
-        started.give_up()
-        started = None
-    if entry.offer is not None:
-        entry.offer.begun()
-    entry.continuations += ("failed" if started is None else "continued",)
+    started = None
+    if story is None or not story.may_go_on:
+        verdict = "unsafe"
+    elif entry.broken >= POISON_QUOTA:
+        verdict = "poison"
+    else:
+        started, verdict = await _ask_for_rest(steps, entry, admitted, story, broken)
+    entry.continuations += (verdict,)
     if started is None:
         stream.fail()
+    elif entry.offer is not None:
+        entry.offer.begun()
     return started
+
+
+async def _ask_for_rest(
+    steps: Steps, entry: Entry, admitted: Admitted, story: Story, broken: Endpoint
+) -> tuple[Started | None, str]:
+    try:
+        while (doubt := story.doubt()) is not None:
+            with await start(steps, entry, admitted._replace(request=doubt), broken) as asked:
+                story.settle(asked.reply.body)
+        rest = story.rest(steps.fleet.context_length(admitted.request.model))
+        if rest is None:
+            return None, "unsafe"
+        started = await start(steps, entry, admitted._replace(request=rest), broken)
+    except RequestError:
+        return None, "failed"
+    if not started.gives_ids:
+        # Another kind of server, whose token ids may mean other words.
+        started.give_up()
+        return None, "failed"
+    return started, "continued"

@@ -16,8 +16,8 @@ from aiohttp import web
 from serving.adapters.engines.directory import EngineDirectory
 from serving.adapters.engines.http import EnginePool, Patience
 from serving.adapters.kubernetes.discovery import SliceDiscovery
-from serving.front.attempt import Post
 from serving.front.route import Endpoint
+from serving.front.upstream import Post
 from serving.settings import FrontSettings
 from tests.support.script import Script
 from tests.support.scripted_engine import ScriptedEngine

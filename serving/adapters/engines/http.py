@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from serving.adapters.engines.connection import EngineConnection
 from serving.adapters.engines.reply import EngineReply
 from serving.errors import Lost, Silent, Unreachable
-from serving.front.attempt import Post
 from serving.front.route import Endpoint
+from serving.front.upstream import Post
 
 # A used connection that breaks this soon was being closed by the engine when our request came.
 _STALE_SECONDS = 0.5

@@ -7,8 +7,8 @@ import re
 from typing import Protocol
 
 from serving.errors import Lost, UpstreamError
-from serving.front.attempt import Sink
 from serving.front.eager import Wake
+from serving.front.upstream import Sink
 
 _EVENT_END = re.compile(rb"\r?\n\r?\n")
 _BUFFER_BYTES = 256 * 1024

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import orjson
+
+from serving.errors import EngineFailed
 from serving.front.continuation.rules import CARRIED
 from serving.front.continuation.splice import Splice
 from serving.front.continuation.tape import Tape
-from serving.front.dialect import COMPLETIONS
+from serving.front.dialect import COMPLETIONS, OPENAI, Route
 from serving.front.wire import GenerationRequest
 
 # In the event that counts the tokens, and in no other. JSON escapes quotes inside strings.
 _COUNT = b'"choices":[]'
 # vLLM's bound of a completion whose client sets none; that of a chat is the model's context.
 _COMPLETION_TOKENS = 16
+_DETOKENIZE = Route("/detokenize", OPENAI, {}, (), streams=False)
+# What half a character is decoded to.
+_HALF = "\ufffd"
 
 
 class Story:
@@ -23,13 +29,14 @@ class Story:
         self._splice: Splice | None = None
         self._said_before = 0
         self._is_counted = False
+        self._is_settled = False
         # Whole events of the first engine, recorded; what the client gets of them.
         self.take = self._tape.take
 
     @property
     def may_go_on(self) -> bool:
         """Nothing but text was said, and all of it is known."""
-        return self._tape.is_plain and bool(self._tape.head)
+        return self._tape.is_plain and bool(self._tape.head) and not self._tape.is_hushed
 
     def got_on_by(self) -> int:
         """Tokens that the last engine gave."""
@@ -43,17 +50,42 @@ class Story:
     def go_on(self) -> None:
         """What is told from now on comes from an engine that was asked for the `rest`."""
         self._said_before = len(self._tape.said)
+        self._is_settled = False
         self._splice = Splice(self._tape, self._request.route)
+
+    def doubt(self) -> GenerationRequest | None:
+        """What an engine is to be asked before the rest: how the last tokens read. None where there is no doubt.
+
+        An engine that falls behind tells several tokens in one event, and the last of them may be half a character,
+        whose text it still holds back: a prompt must not end there.
+        """
+        tape = self._tape
+        tape.rewind()
+        if tape.last_size < 2 or self._is_settled:
+            return None
+        body = {"model": self._request.model, "tokens": tape.said}
+        return self._request._replace(route=_DETOKENIZE, body=body, stream=False, keep=None)
+
+    def settle(self, answer: bytes) -> None:
+        """Raises `EngineFailed` for what is no answer to the `doubt`."""
+        try:
+            text = orjson.loads(answer)["prompt"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise EngineFailed("The engine does not tell how its tokens read.")
+        if text.endswith(_HALF):
+            self._tape.drop_last()
+        else:
+            self._is_settled = True
 
     def rest(self, context_length: int) -> GenerationRequest | None:
         """A completion that begins where the text ends, as long as the client's bound or the model's context allows.
 
         None where neither leaves a token, or nothing is known of both: `context_length` is tokens, 0 where it is not
-        told; and for what is not safe to continue.
+        told. Ask the `doubt` first.
         """
         request, tape = self._request, self._tape
-        if not self.may_go_on or tape.is_hushed:
-            return None
         tape.rewind()
         prompt = tape.prompt + tape.said
         bound = request.output_tokens or (_COMPLETION_TOKENS if request.route is COMPLETIONS else 0)

@@ -21,7 +21,7 @@ _MOST_BYTES = 1024 * 1024
 class Tape:
     """`head` is the stream's first event, empty until it came."""
 
-    __slots__ = ("_hushed", "_is_chat", "_prompt", "_said", "_spoken", "_text", "head", "is_plain")
+    __slots__ = ("_hushed", "_is_chat", "_prompt", "_said", "_spoken", "_spoken_from", "_text", "head", "is_plain")
 
     def __init__(self, route: Route) -> None:
         self.head = b""
@@ -32,7 +32,8 @@ class Tape:
         # Decimal ids as they came, and a comma behind those of each event.
         self._prompt = b""
         self._said = bytearray()
-        self._spoken = self._hushed = 0
+        # Where the last event with text begins and ends, and where the last one that had not even an empty text ends.
+        self._spoken_from = self._spoken = self._hushed = 0
 
     def take(self, data: bytes) -> bytes:
         """Record whole events; what the client gets of them."""
@@ -50,13 +51,14 @@ class Tape:
             if end < 0:
                 self._give_up()
                 break
+            before = len(said)
             said += data[at + _KEY_SIZE + 1 : end]
             said += b","
             found = data.find(text, start, at)
             if found < 0:
                 self._expect_silence(data, start, at)
             elif data[found + len(text)] != _QUOTE:
-                self._spoken = len(said)
+                self._spoken_from, self._spoken = before, len(said)
             out += data[start : at + _KEY_SIZE] + b"null"
             start = end + 1
             at = data.find(_TOKENS, start)
@@ -67,9 +69,10 @@ class Tape:
     def add(self, ids: list[int], *, is_spoken: bool) -> None:
         """Tokens of a continuation."""
         said = self._said
+        before = len(said)
         said += b"".join(b"%d," % token for token in ids)
         if is_spoken:
-            self._spoken = len(said)
+            self._spoken_from, self._spoken = before, len(said)
         if len(said) > _MOST_BYTES:
             self._give_up()
 
@@ -84,6 +87,16 @@ class Tape:
     def rewind(self) -> None:
         """Forget tokens behind the last text: a continuation says them again."""
         del self._said[self._spoken :]
+
+    @property
+    def last_size(self) -> int:
+        """Tokens of the last event with text. The text of the first one is whole, that of the others may not be."""
+        return self._said.count(b",", self._spoken_from, self._spoken)
+
+    def drop_last(self) -> None:
+        """Forget one token more."""
+        del self._said[self._said.rfind(b",", 0, self._spoken - 1) + 1 :]
+        self._spoken = len(self._said)
 
     @property
     def prompt(self) -> list[int]:
@@ -116,7 +129,7 @@ class Tape:
     def _give_up(self) -> None:
         self.is_plain = False
         self._said.clear()
-        self._spoken = self._hushed = 0
+        self._spoken_from = self._spoken = self._hushed = 0
 
 
 def _numbers(ids: bytes | bytearray) -> list[int]:

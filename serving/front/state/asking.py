@@ -18,6 +18,7 @@ class _Untold:
     """Nobody follows these attempts."""
 
     broken = 0
+    has_begun = False
 
     def sent(self, endpoint: Endpoint) -> None:
         return

@@ -13,11 +13,11 @@ import orjson
 
 from serving.errors import EngineFailed, RequestError
 from serving.front import events
-from serving.front.attempt import Reply
 from serving.front.dialect import Route
 from serving.front.state import transcript
 from serving.front.state.stores import StreamWriter
 from serving.front.state.transcript import Answer
+from serving.front.upstream import Reply
 
 _HAS_OBJECT = b'"response":'
 # What is read of an answer that is kept.
