@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support import vllm_wire
 from tests.support.engine_framing import document, head, parsed, take_body
 from tests.support.script import BEFORE_HEAD, Script
-from tests.support.token_ids import Output, Refused, generated
+from tests.support.token_ids import Output, Refused, detokenized, generated
 
 if TYPE_CHECKING:
     from tests.support.scripted_engine import ScriptedEngine
@@ -137,7 +137,10 @@ class EngineConnection(asyncio.Protocol):
             await asyncio.sleep(script.head_delay)
             if script.at == BEFORE_HEAD:
                 await self._fault(seen, script)
-            if seen.path not in vllm_wire.DOCUMENTS:
+            if seen.path == "/detokenize":
+                text = detokenized(script.tokens, seen.body["tokens"])
+                await self._write(seen, document(200, vllm_wire.dump({"prompt": text}), script))
+            elif seen.path not in vllm_wire.DOCUMENTS:
                 await self._write(seen, document(404, b'{"detail":"Not Found"}', script))
             elif script.status != 200 or script.body is not None:
                 await self._write(seen, document(script.status, script.body or b"", script))

@@ -76,6 +76,12 @@ def generated(path: str, request: Any, whole: Output) -> Output:
     return _limited(_after(request["prompt"], whole), MAX_TOKENS if limit is None else limit)
 
 
+def detokenized(tokens: Sequence[str], ids: Sequence[int]) -> str:
+    """What these ids of the script's `tokens` read. One without text is the first half of a character."""
+    texts = [tokens[id - FIRST_OUTPUT] for id in ids if id >= FIRST_OUTPUT]
+    return "".join(texts) + ("\ufffd" if texts and not texts[-1] else "")
+
+
 def _is_ids(prompt: Any) -> bool:
     return isinstance(prompt, list) and all(type(part) is int for part in prompt)
 
