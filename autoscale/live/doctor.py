@@ -33,6 +33,8 @@ def examine(
 
     `counting` is the query that counts engines; None: that of a trigger named `ready`.
     """
+    if scaled.missing:
+        yield Finding(False, scaled.name, f"there is no {scaled.missing}: correct scaleTargetRef, or delete it")
     yield from _keda(scaled)
     yield from _hpa(scaled)
     queries = {str(trigger.get("name", index)): trigger for index, trigger in enumerate(_triggers(scaled))}

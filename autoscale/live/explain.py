@@ -21,6 +21,8 @@ def explained(scaled: Scaled, source: Source, now: float) -> Iterator[str]:
     replicas = f"{scaled.spec_replicas} wanted, {scaled.status_replicas} there, {scaled.ready_replicas} ready"
     most = f"of {spec.min_replicas or 0} to {spec.max_replicas}"
     yield f"{scaled.name} scales {spec.workload}: {replicas}, {most}"
+    if scaled.missing:
+        yield f"  there is no {scaled.missing}"
     found, trouble = readings(scaled.document, spec, source)
     workload = Workload(scaled.spec_replicas, scaled.status_replicas, scaled.ready_replicas)
     controller = Controller(spec, created=now)

@@ -55,6 +55,8 @@ class Recording:
     span: Span
     answers: Mapping[str, Sequence[tuple[float, ...]]]
     replicas: Sequence[int | None]
+    late: int = 0
+    """At so many steps only the last of the counting queries counted."""
 
     def step(self, seconds: float) -> int:
         """The newest one, so many seconds after the beginning."""
@@ -74,8 +76,13 @@ class Recording:
         return filled
 
 
-def fetch(document: Mapping[str, Any], spec: ScaledObject, source: Source, span: Span, counting: str) -> Recording:
-    """`spec` is the document's; `counting` counts replicas. Raises `RecordingError` and `PrometheusError`."""
+def fetch(
+    document: Mapping[str, Any], spec: ScaledObject, source: Source, span: Span, counting: Sequence[str]
+) -> Recording:
+    """`spec` is the document's; `counting` are queries that count replicas, the best first.
+
+    Raises `RecordingError` and `PrometheusError`.
+    """
     span.check()
     answers: dict[str, Sequence[tuple[float, ...]]] = {}
     for trigger in spec.triggers:
@@ -84,8 +91,11 @@ def fetch(document: Mapping[str, Any], spec: ScaledObject, source: Source, span:
         if not trigger.ignores_null and not any(found):
             raise RecordingError(_nothing(trigger, source(address).address, span))
     first = document["spec"]["triggers"][0]["metadata"]["serverAddress"]
-    counts = [_count(values) for values in _range(source(first), counting, span)]
-    return Recording(span, answers, counts)
+    counted = [[_count(values) for values in _range(source(first), query, span)] for query in counting]
+    counts = [next((one for one in each if one is not None), None) for each in zip(*counted, strict=True)]
+    known = [any(one is not None for one in each) for each in zip(*counted[:-1], strict=True)]
+    late = sum(count is not None and not is_known for count, is_known in zip(counts, known, strict=False))
+    return Recording(span, answers, counts, late)
 
 
 def gaps(recording: Recording, spec: ScaledObject) -> Iterator[str]:
@@ -104,6 +114,11 @@ def gaps(recording: Recording, spec: ScaledObject) -> Iterator[str]:
             if steps:
                 extent = f"{span.moment(steps[0])} to {span.moment(steps[-1])}"
                 yield f"{trigger.key}: {kind} at {len(steps)} of {span.steps} moments, {extent}"
+    if recording.late:
+        yield (
+            f"the replicas there were are counted by the trigger ready at {recording.late} of {span.steps} moments, "
+            "without kube-state-metrics: a new one shows late"
+        )
     if missing := sum(count is None for count in recording.replicas):
         yield f"the replicas there were are not known at {missing} of {span.steps} moments"
 

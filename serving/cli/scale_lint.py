@@ -158,6 +158,7 @@ def _cluster(args: argparse.Namespace) -> Place:
     from autoscale.live.cluster import Cluster, ClusterError
 
     try:
-        return Place(args.namespace, [each.document for each in Cluster(args.namespace, args.context).scaled()])
+        cluster = Cluster(args.namespace, args.context)
+        return Place(args.namespace, [*cluster.documents(), *cluster.others()])
     except ClusterError as error:
-        raise Unreadable(str(error)) from None
+        raise Unreadable(f"{error}; or give files") from None

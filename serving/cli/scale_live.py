@@ -21,7 +21,8 @@ def add(kinds: Subparsers) -> None:
         "doctor",
         help="check every query and object of a running cluster's scaling",
         description="Asks each query of each ScaledObject now, and at moments of the past with no engine, one and the "
-        "most: it must give exactly one finite number. Exit status 1 where something is wrong.",
+        "most: it must give exactly one finite number. Exit status 1 where something is wrong, 2 where the cluster "
+        "cannot be read.",
     )
     doctor.add_argument("--hours", type=positive, default=6, metavar="H", help="how far back to look (default: 6)")
     doctor.add_argument(
@@ -55,7 +56,7 @@ def run_doctor(args: argparse.Namespace) -> int:
             print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.text}")
     if found is not None:
         print(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong" if wrong else "nothing is wrong")
-    return 1 if wrong or found is None else 0
+    return 2 if found is None else int(wrong > 0)
 
 
 def run_explain(args: argparse.Namespace) -> int:
@@ -71,7 +72,7 @@ def run_explain(args: argparse.Namespace) -> int:
                 print(line)
         except SpecError as error:
             print(f"{scaled.name}: {error}")
-    return 1 if found is None else 0
+    return 2 if found is None else 0
 
 
 def _scaled(args: argparse.Namespace) -> list[Scaled] | None:
@@ -81,7 +82,7 @@ def _scaled(args: argparse.Namespace) -> list[Scaled] | None:
     try:
         found = Cluster(args.namespace, args.context).scaled(args.name)
     except ClusterError as error:
-        failed(error, 1)
+        failed(error, 2)
         return None
     if not found:
         print(f"there is no ScaledObject in {args.namespace}")

@@ -35,7 +35,8 @@ def run_range(args: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return failed(error, 2)
     except PrometheusError as error:
-        return failed(error, 1)
+        elsewhere = "" if args.prometheus else "; give --prometheus where that address cannot be reached from here"
+        return failed(f"{error}{elsewhere}", 2)
     page.write(replayed, args.out)
     if args.json:
         _write(args.json, replayed)
@@ -72,16 +73,16 @@ def _prometheus(args: argparse.Namespace, address: str) -> Prometheus:
     return Prometheus(args.prometheus or address, args.token)
 
 
-def _counting(args: argparse.Namespace, spec: ScaledObject) -> str:
-    """kube-state-metrics' count, or where that is absent the engines that the trigger `ready` counts."""
+def _counting(args: argparse.Namespace, spec: ScaledObject) -> list[str]:
+    """kube-state-metrics' count, then where that is absent the engines that the trigger `ready` counts."""
     from autoscale.live.moments import engines_query
     from autoscale.simulate.prometheus import PROVISIONED
 
     if args.replicas_query:
-        return str(args.replicas_query)
+        return [str(args.replicas_query)]
     counted = f'max({PROVISIONED}{{namespace="{spec.namespace}",deployment="{spec.workload}"}})'
     ready = engines_query({trigger.name: trigger.query for trigger in spec.triggers})
-    return f"({counted}) or ({ready})" if ready else counted
+    return [counted, ready] if ready else [counted]
 
 
 def _from_file(file: Path, name: str | None) -> Mapping[str, Any]:
@@ -102,7 +103,7 @@ def _from_cluster(args: argparse.Namespace) -> Mapping[str, Any]:
     from autoscale.live.cluster import Cluster, ClusterError
 
     try:
-        found = [each.document for each in Cluster(args.namespace, args.context).scaled()]
+        found = Cluster(args.namespace, args.context).documents()
     except ClusterError as error:
         raise ValueError(f"{error}; or give --file") from None
     return _only(found, args.name, args.namespace)

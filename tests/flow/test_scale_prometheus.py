@@ -211,10 +211,17 @@ def test_a_range_of_which_nothing_is_kept_is_an_error_that_names_trigger_and_ran
 
 
 def test_a_range_of_more_points_than_prometheus_gives_at_once_is_whole(past: Past, tmp_path: Path) -> None:
-    found = replayed(past, tmp_path, "--step", "0.5")
+    found = replayed(past, tmp_path, "--step", "0.5", "--replicas-query", READY)
     assert found["step_seconds"] == 0.5
     assert found["changes"][0]["seconds"] == 30 * MINUTE
     assert found["notes"] == []
+
+
+def test_replicas_that_are_counted_by_the_ready_engines_for_want_of_better_are_said_to_be(
+    past: Past, tmp_path: Path
+) -> None:
+    (note,) = replayed(past, tmp_path)["notes"]
+    assert note.startswith("the replicas there were are counted by the trigger ready at 721 of 721 moments")
 
 
 class Exporter:

@@ -141,7 +141,7 @@ def test_what_cannot_be_read_ends_with_2_and_is_named(
     [
         (["lint", "--cluster"], 2, "the cluster does not answer"),
         (["lint", "--cluster", "--context", "other"], 2, "no context other"),
-        (["explain", "qwen", "-n", "chat"], 1, "the cluster does not answer"),
+        (["explain", "qwen", "-n", "chat"], 2, "the cluster does not answer"),
         (["replay", "--from", "1h"], 2, "the cluster does not answer"),
     ],
 )
@@ -155,6 +155,21 @@ def test_a_cluster_that_cannot_be_read_is_one_line(
     assert (done.returncode, done.stdout) == (status, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"tidegate: error: {named}")
+
+
+@pytest.mark.parametrize("text", [None, "", "{{ not: yaml", "[1, 2]", "clusters: 3\ncurrent-context: a\ncontexts: 3"])
+def test_a_kubeconfig_that_is_none_is_named(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    environ = {**os.environ, "KUBECONFIG": str(path), "KUBERNETES_SERVICE_HOST": ""}
+    command = [sys.executable, "-m", "serving.cli", "scale", "lint", "--cluster"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"tidegate: error: no cluster: {path}")
+    assert "set kubeconfig to" in line.lower()
+    assert line.endswith("; or give files")
 
 
 def unanswered(folder: Path) -> Path:
