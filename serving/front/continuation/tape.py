@@ -14,6 +14,7 @@ _KEY_SIZE = len(_TOKENS) - 1
 # Behind it stands the text that an event adds. An event without any says so; one with neither says something else.
 _CHAT_TEXT, _CHAT_SILENCE, _TEXT = b'"delta":{"content":"', b'"delta":{}', b'"text":"'
 _QUOTE = ord('"')
+_MORE = b'"finish_reason":null'
 # A stream whose ids take more cannot go on.
 _MOST_BYTES = 1024 * 1024
 
@@ -124,7 +125,7 @@ class Tape:
         """An event without text says nothing at all, or something that is not text."""
         if not self._is_chat or data.find(_CHAT_SILENCE, start, end) < 0:
             self.is_plain = False
-        self._hushed = len(self._said)
+        self._hushed = len(self._said) if data.find(_MORE, start, end) >= 0 else 0
 
     def _give_up(self) -> None:
         self.is_plain = False
