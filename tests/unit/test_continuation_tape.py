@@ -120,6 +120,7 @@ def test_what_a_parser_keeps_back_is_not_continued_until_text_follows() -> None:
     tape.take(chunk("[7]", content="a"))
     assert (tape.is_hushed, tape.is_plain, tape.said) == (False, True, [5, 6, 7])
     tape.take(chunk("[8]", content=""))
+    tape.take(chunk("[9]").replace(b'"finish_reason":null', b'"finish_reason":"stop"'))
     assert not tape.is_hushed
 
 
