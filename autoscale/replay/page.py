@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +10,10 @@ from autoscale.replay.chart import Line, chart
 from autoscale.replay.recording import Span
 from autoscale.replay.what_if import Change, Step
 from loadtest.report import units
+from loadtest.report.frame import asset, policy
 from loadtest.report.markup import Child, Markup, element, joined, table
 
 SHOWN_CHANGES = 500
-_POLICY = "default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'"
 _STYLE = """
 svg { width: 100%; height: auto; display: block; margin: 4px 0 14px; }
 svg .wanted { stroke: var(--target-1); stroke-width: 1.5; fill: none; }
@@ -44,12 +41,11 @@ def write(of: Replayed, path: Path) -> None:
 
 def render(of: Replayed) -> str:
     """The whole page."""
-    style = resources.files("loadtest.report").joinpath("assets", "page.css").read_text(encoding="utf-8") + _STYLE
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style = asset("page.css") + _STYLE
     head = element(
         "head",
         Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(f"sha256-{digest}")}">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy(style)}">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         element("title", f"Replay of {of.name}"),
         Markup(f"<style>{style}</style>"),

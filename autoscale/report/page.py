@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
 from pathlib import Path
 from string import Template
 
@@ -12,9 +9,11 @@ from autoscale.report.charts import charts
 from autoscale.report.why import Change, changes, drivers
 from autoscale.simulate.run_result import Comparison, Run
 from loadtest.report import units
-from loadtest.report.markup import Child, Markup, element, joined, script_json, table
+from loadtest.report.frame import Frame, asset, framed
+from loadtest.report.markup import Child, Markup, element, joined, table
 
 SHOWN_CHANGES = 60
+_OWN = "autoscale.report"
 
 
 def write(comparison: Comparison, path: Path) -> None:
@@ -24,40 +23,26 @@ def write(comparison: Comparison, path: Path) -> None:
 
 def render(comparison: Comparison) -> str:
     """The whole page."""
-    shared, own = resources.files("loadtest.report"), resources.files("autoscale.report")
-    style = _text(shared, "page.css") + _text(own, "laws.css")
-    script = '"use strict";\n' + _text(shared, "draw.js") + _text(shared, "explore.js") + _text(own, "laws.js")
-    return Template(_text(own, "page.html")).substitute(
-        csp=f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "base-uri 'none'; form-action 'none'",
-        title=element("title", f"Scaling laws on the trace {comparison.trace}"),
-        style=style,
-        script=script,
-        data=script_json(charts(comparison)),
-        heading=_heading(comparison),
+    subject = f"Scaling laws on the trace {comparison.trace}"
+    requests = units.count(comparison.runs[0].totals.requests)
+    frame = Frame(
+        generator="tidegate scale simulate",
+        kicker="Scaling simulation",
+        title=subject,
+        subject=subject,
+        facts=[comparison.about, f"{requests} requests", f"seed {comparison.runs[0].seed}"],
+        data=charts(comparison),
+        scripts=[asset("draw.js"), asset("explore.js"), asset("laws.js", _OWN)],
+        style=asset("laws.css", _OWN),
+    )
+    return framed(frame, _sections(comparison))
+
+
+def _sections(comparison: Comparison) -> str:
+    return Template(asset("sections.html", _OWN)).substitute(
         laws=_laws(comparison),
         why=joined(_why(run) for run in comparison.runs if run.steps.signals),
         facts=table(["what", "which"], [[name, said] for name, said in comparison.facts.items()], "Assumptions", 2),
-    )
-
-
-def _text(package: resources.abc.Traversable, name: str) -> str:
-    return package.joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """As a content security policy names the one inline text that it allows."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _heading(comparison: Comparison) -> Markup:
-    requests = units.count(comparison.runs[0].totals.requests)
-    facts = [comparison.about, f"{requests} requests", f"seed {comparison.runs[0].seed}"]
-    return joined(
-        [
-            element("h1", f"Scaling laws on the trace {comparison.trace}"),
-            element("p", " \N{MIDDLE DOT} ".join(facts), class_="facts"),
-        ]
     )
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from importlib import resources
 from pathlib import Path
 from string import Template
 
@@ -13,7 +10,8 @@ from loadtest.plan import Plan
 from loadtest.records import Rows
 from loadtest.report import cards, tables, units
 from loadtest.report.charts import charts
-from loadtest.report.markup import Child, Markup, element, joined, script_json, table
+from loadtest.report.frame import Frame, asset, framed
+from loadtest.report.markup import Child, Markup, element, joined, table
 from loadtest.report.words import limits
 from loadtest.results import Result
 
@@ -27,16 +25,21 @@ def write(path: Path, result: Result, rows: Rows) -> None:
 
 def render(result: Result, rows: Rows) -> str:
     """The whole page. Its size does not grow with the rows beyond what the charts hold."""
-    style = _asset("page.css")
-    script = '"use strict";\n' + "".join(_asset(f"{name}.js") for name in _SCRIPTS)
     plan = Plan.model_validate(result.plan)
-    return Template(_asset("page.html")).substitute(
-        csp=_policy(script, style),
-        title=element("title", f"Goodput report: {_subject(plan)}"),
-        style=style,
-        script=script,
-        data=script_json(charts(result, rows)),
-        heading=_heading(plan, result, len(rows)),
+    frame = Frame(
+        generator="tidegate bench",
+        kicker="Goodput report",
+        title=f"Goodput report: {_subject(plan)}",
+        subject=_subject(plan),
+        facts=_facts(plan, result, len(rows)),
+        data=charts(result, rows),
+        scripts=[asset(f"{name}.js") for name in _SCRIPTS],
+    )
+    return framed(frame, _sections(plan, result))
+
+
+def _sections(plan: Plan, result: Result) -> str:
+    return Template(asset("sections.html")).substitute(
         verdict=cards.verdict(result),
         probes=joined([tables.outcomes(result), tables.remarks(result), tables.times(result)]),
         classes=tables.classes(result),
@@ -50,33 +53,18 @@ def render(result: Result, rows: Rows) -> str:
     )
 
 
-def _asset(name: str) -> str:
-    return resources.files("loadtest.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _policy(script: str, style: str) -> str:
-    """Nothing is loaded and nothing runs but these two."""
-    allowed = f"script-src '{_hash(script)}'; style-src '{_hash(style)}'"
-    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
-
-
-def _hash(text: str) -> str:
-    """As a content security policy names the one inline text that it allows."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
 def _subject(plan: Plan) -> str:
     return " against ".join(target.name for target in plan.targets)
 
 
-def _heading(plan: Plan, result: Result, requests: int) -> Markup:
-    facts = [
+def _facts(plan: Plan, result: Result, requests: int) -> list[str]:
+    return [
         f"{result.began[:16].replace('T', ' ')} UTC",
         units.seconds(result.seconds),
         units.several(len(result.probes), "probe"),
+        units.several(requests, "request"),
+        f"seed {plan.seed}",
     ]
-    facts += [units.several(requests, "request"), f"seed {plan.seed}"]
-    return joined([element("h1", _subject(plan)), element("p", " \N{MIDDLE DOT} ".join(facts), class_="facts")])
 
 
 def _section(name: str, title: str, body: Markup) -> Markup:
