@@ -49,6 +49,15 @@ class Kube:
         pods = self.core.list_namespaced_pod(self.namespace, field_selector=f"spec.nodeName={node}").items
         return all((pod.metadata.labels or {}).get("app.kubernetes.io/component") == component for pod in pods)
 
+    def restarts(self, pod: str) -> int:
+        """How often its containers came back."""
+        status = self.core.read_namespaced_pod(pod, self.namespace).status
+        return sum(one.restart_count for one in status.container_statuses or ())
+
+    def log(self, pod: str) -> str:
+        told: str = self.core.read_namespaced_pod_log(pod, self.namespace)
+        return told
+
     def delete_pod(self, name: str) -> None:
         self.core.delete_namespaced_pod(name, self.namespace)
 
