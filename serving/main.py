@@ -47,10 +47,7 @@ from serving.settings import FrontSettings, Settings
 _log = logging.getLogger("tidegate.front")
 _clock = time.monotonic
 _mint = minter()
-
-
-def new_request_id() -> str:
-    return _mint("req")
+new_request_id = partial(_mint, "req")
 
 
 def run_front(settings: Settings, *, on_ready: Callable[[], None] = lambda: None) -> int:

@@ -32,6 +32,7 @@ class FrontSeries(StrEnum):
     REQUESTS = "tidegate_requests_total"
     TOKENS = "tidegate_tokens_total"
     ATTEMPTS = "tidegate_engine_attempts_total"
+    CONTINUATIONS = "tidegate_continuations_total"
     TTFT = "tidegate_time_to_first_token_seconds"
     TPOT = "tidegate_time_per_output_token_seconds"
     IN_FLIGHT = "tidegate_requests_in_flight"
@@ -63,6 +64,18 @@ class VllmSeries(StrEnum):
     BEGAN = "vllm:generation_tokens_created"
 
 
+class Continuation(StrEnum):
+    """What became of a stream whose engine broke."""
+
+    CONTINUED = "continued"
+    FAILED = "failed"
+    """No engine took the rest in time."""
+    UNSAFE = "unsafe"
+    """It is not plain text, or not all of it is known."""
+    POISON = "poison"
+    """Engines die of it."""
+
+
 @dataclass(slots=True)
 class Taken:
     """Tokens of ended requests."""
@@ -89,6 +102,9 @@ class FrontMetrics(Collector):
         self.requests = Counts(FrontSeries.REQUESTS, "Requests ended.", ("route", "model", "status", "outcome"))
         self.tokens: dict[str, Taken] = defaultdict(Taken)
         self.attempts = Counts(FrontSeries.ATTEMPTS, "Attempts at engines.", ("engine", "outcome"))
+        self.continuations = Counts(
+            FrontSeries.CONTINUATIONS, "Streams whose engine broke, by what became of them.", ("model", "outcome")
+        )
         self.cancellations = Counts("tidegate_cancellations", "Requests whose client left.", ("phase",))
         self.offered = Counts(
             FrontSeries.OFFERED_TOKENS,
@@ -126,7 +142,7 @@ class FrontMetrics(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
-        for family in (self.requests, self.attempts, self.cancellations, self.histories):
+        for family in (self.requests, self.attempts, self.continuations, self.cancellations, self.histories):
             yield family.family()
         for family in (self.offered, self.rejected, self.slo_total, self.slo_good):
             yield family.family()
@@ -144,6 +160,7 @@ class FrontMetrics(Collector):
         for counts, values in (
             (self.offered, _KINDS),
             (self.rejected, tuple(Rejection)),
+            (self.continuations, tuple(Continuation)),
             (self.slo_total, tuple(classes)),
             (self.slo_good, tuple(classes)),
         ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -97,6 +97,11 @@ class Route:
     streams: bool = True
     usage_on_request: bool = False
     keeps: Keeps = Keeps.NOTHING
+    # The names in `keeps`: an enum's value costs two calls a request.
+    kept: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", self.keeps.value)
 
 
 CHAT = Route("/v1/chat/completions", OPENAI, rules(fields.CHAT), ("messages",), usage_on_request=True, keeps=Keeps.CHAT)

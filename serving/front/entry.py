@@ -10,6 +10,7 @@ from serving.front.demand import Offer
 from serving.front.relay import Outcome
 from serving.front.route import Endpoint
 from serving.front.wire import Arrived, GenerationRequest
+from serving.metrics import Continuation
 
 
 class Entry:
@@ -22,8 +23,8 @@ class Entry:
     endpoint: Endpoint | None = None
     attempts = 0
     broken = 0
-    # What became of each break in the middle of the stream: `continued`, `failed`, `unsafe` or `poison`.
-    continuations: tuple[str, ...] = ()
+    # What became of each break in the middle of the stream.
+    continuations: tuple[Continuation, ...] = ()
     # How long it waited because no engine was ready.
     held_seconds = 0.0
     outcome: Callable[[], Outcome] | None = None

@@ -86,7 +86,7 @@ async def _generate(steps: Steps, entry: Entry, admitted: Admitted, client: Clie
     _, request, reservation = admitted
     started = await start(steps, entry, admitted)
     entry.attempt_at = steps.clock()
-    if entry.offer is not None:
+    if entry.offer is not None and (request.stream or entry.held_seconds):
         entry.offer.begun()
     try:
         if request.stream:

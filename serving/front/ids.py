@@ -15,6 +15,6 @@ def minter() -> Mint:
     source = random.Random(secrets.randbits(256))
 
     def mint(prefix: str) -> str:
-        return f"{prefix}_{source.getrandbits(128):032x}"
+        return f"{prefix}_{source.getrandbits(128).to_bytes(16, 'big').hex()}"
 
     return mint

@@ -7,11 +7,10 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from serving.errors import ClientLeft, NoEngine, RateLimited, RequestError
+from serving.errors import ClientLeft, NoEngine, RateLimited
 from serving.front import log_line
 from serving.front.demand import Demand
 from serving.front.entry import Entry
-from serving.front.relay import Outcome
 from serving.front.slo import Ended, Slo
 from serving.metrics import FrontMetrics
 
@@ -65,18 +64,14 @@ class Ledger:
             metrics.commit[()].observe(entry.commit_seconds)
         for attempt in entry.attempt_outcomes:
             metrics.attempts[attempt].value += 1
-        if error is not None:
-            self._count_failure(entry, outcome, error)
+        for outcome_of_break in entry.continuations:
+            metrics.continuations[model, outcome_of_break].value += 1
+        if isinstance(error, ClientLeft):
+            metrics.cancellations[(entry.phase,)].value += 1
         if ended.stream and outcome is not None and outcome.events:
             metrics.ttft[(model,)].observe(outcome.first_at - ended.at)
             if (tokens := outcome.output_tokens) > 1:
                 metrics.tpot[(model,)].observe((outcome.last_at - outcome.first_at) / (tokens - 1))
-
-    def _count_failure(self, entry: Entry, outcome: Outcome | None, error: RequestError) -> None:
-        if outcome is not None and outcome.error is not None and entry.endpoint is not None:
-            self._metrics.attempts[entry.endpoint.id, "broken"].value += 1
-        if isinstance(error, ClientLeft):
-            self._metrics.cancellations[(entry.phase,)].value += 1
 
     def _charge(self, team: str, model: str, ended: Ended) -> None:
         """To the team of the request's key, its tokens also to the model; `refused` is by the key's own limits."""

@@ -30,6 +30,7 @@ def of(entry: Entry, ended: Ended, now: float) -> dict[str, Any]:
         "stream": request.stream if request else None,
         "engine": entry.endpoint.id if entry.endpoint else None,
         "attempts": entry.attempts,
+        "continuations": entry.continuations,
         "status": error.status if error else 200,
         "error_type": error.code or error.type if error else None,
         "finish": outcome.finish if outcome else None,

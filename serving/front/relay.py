@@ -139,7 +139,10 @@ class Stream:
             count = piece.count(b"\n\n")
             if piece.count(self._plain) == count:
                 self._events += count
-                self._client.write(piece if self.story is None else self.story.take(piece))
+                if self.story is None:
+                    self._client.write(piece)
+                elif told := self.story.take(piece):
+                    self._client.write(told)
                 return
         self._look_into(piece)
 
@@ -180,8 +183,8 @@ class Stream:
         self._pass_on(out)
 
     def _pass_on(self, out: list[bytes]) -> None:
-        if out:
-            self._client.write(b"".join(out))
+        if data := b"".join(out):
+            self._client.write(data)
 
     def _close(self, out: list[bytes]) -> None:
         if not self.done.happened:

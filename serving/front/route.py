@@ -115,8 +115,9 @@ class Fleet:
         return sum(endpoint.serves(model) and self._is_taking(endpoint) for endpoint in self._endpoints)
 
     def has_other(self, model: str, endpoint: Endpoint) -> bool:
-        """Another engine than this one takes requests of the model, as far as is known."""
-        return any(each.id != endpoint.id and each.serves(model) and self._is_taking(each) for each in self._endpoints)
+        """Another vLLM than this one takes requests of the model, as far as is known."""
+        serving = (each for each in self._endpoints if each.is_vllm and each.id != endpoint.id and each.serves(model))
+        return any(self._is_taking(each) for each in serving)
 
     @property
     def known(self) -> Collection[str]:

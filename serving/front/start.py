@@ -26,7 +26,7 @@ async def start(steps: Steps, entry: Entry, admitted: Admitted, broken: Endpoint
         waits = steps.hold.is_ahead(model, steps.fleet.ready)
     if not waits:
         try:
-            return await _attempt(steps, entry, admitted)
+            return await _attempt(steps, entry, admitted, goes_on=broken is not None)
         except (NoEngine, EngineFailed) as error:
             if not (steps.hold.takes(error) or _goes_on(steps, broken, error)):
                 raise
@@ -62,16 +62,19 @@ async def _wait_and_start(
             if isinstance(reason, EngineFailed) and is_charged and not steps.attempts.retries.allows(reason):
                 raise reason
             try:
-                return await _attempt(steps, entry, admitted)
+                return await _attempt(steps, entry, admitted, goes_on=broken is not None)
             except (NoEngine, EngineFailed) as error:
                 if not (steps.hold.takes_back(error) or _goes_on(steps, broken, error)):
                     raise
                 reason = error
 
 
-def _attempt(steps: Steps, entry: Entry, admitted: Admitted) -> Awaitable[Started]:
+def _attempt(steps: Steps, entry: Entry, admitted: Admitted, *, goes_on: bool) -> Awaitable[Started]:
     caller, request, _ = admitted
     candidates = steps.fleet.candidates(request.model)
+    if goes_on:
+        # Token ids mean other words, or nothing, to another kind of server.
+        candidates = [endpoint for endpoint in candidates if endpoint.is_vllm]
     if not entry.attempt_at:
         entry.route_at = steps.clock()
     return steps.attempts.start(

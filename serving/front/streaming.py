@@ -15,6 +15,7 @@ from serving.front.relay import Client, Stream
 from serving.front.route import Endpoint
 from serving.front.start import start
 from serving.front.steps import Admitted, Steps
+from serving.metrics import Continuation
 
 # An engine that gave this many tokens since the last break was not broken by what was asked of it then.
 _CONVINCING_TOKENS = 16
@@ -34,6 +35,7 @@ async def relay(steps: Steps, entry: Entry, admitted: Admitted, client: Client, 
         if stream.broken_by is None:
             return
         steps.fleet.broke(going.endpoint)
+        entry.attempt_outcomes.append((going.endpoint.id, "broken"))
         if stream.conclude():
             return
         going = await _go_on(steps, entry, admitted, stream, going.endpoint)
@@ -46,9 +48,9 @@ async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream,
     entry.broken = 1 if got_on else entry.broken + 1
     started = None
     if story is None or not story.may_go_on:
-        verdict = "unsafe"
+        verdict = Continuation.UNSAFE
     elif entry.broken >= POISON_QUOTA:
-        verdict = "poison"
+        verdict = Continuation.POISON
     else:
         started, verdict = await _ask_for_rest(steps, entry, admitted, story, broken)
     entry.continuations += (verdict,)
@@ -61,19 +63,19 @@ async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream,
 
 async def _ask_for_rest(
     steps: Steps, entry: Entry, admitted: Admitted, story: Story, broken: Endpoint
-) -> tuple[Started | None, str]:
+) -> tuple[Started | None, Continuation]:
     try:
         while (doubt := story.doubt()) is not None:
             with await start(steps, entry, admitted._replace(request=doubt), broken) as asked:
                 story.settle(asked.reply.body)
         rest = story.rest(steps.fleet.context_length(admitted.request.model))
         if rest is None:
-            return None, "unsafe"
+            return None, Continuation.UNSAFE
         started = await start(steps, entry, admitted._replace(request=rest), broken)
     except RequestError:
-        return None, "failed"
+        return None, Continuation.FAILED
     if not started.gives_ids:
         # Another kind of server, whose token ids may mean other words.
         started.give_up()
-        return None, "failed"
-    return started, "continued"
+        return None, Continuation.FAILED
+    return started, Continuation.CONTINUED

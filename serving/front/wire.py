@@ -15,6 +15,7 @@ from serving.front.state.keep import Keep
 from serving.settings import LimitSettings
 
 _BYTES_PER_TOKEN = 4
+_NONE_KEPT: dict[str, Any] = {}
 _STATE_HEADERS = frozenset({b"x-session-id", b"idempotency-key", b"x-tidegate-resumable"})
 
 
@@ -104,7 +105,7 @@ def _keep(state: dict[str, Any], arrived: Arrived, *, stream: bool, choices: int
 def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> dict[str, Any]:
     """Check each field, take those out that no engine gets, and give the ones that say what to keep."""
     dropped = []
-    known, kept = route.fields, route.keeps.value
+    known, kept = route.fields, route.kept
     for name, given in body.items():
         if name in known:
             check = known[name]
@@ -114,6 +115,8 @@ def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> 
             dropped.append(name)
         elif name not in limits.extra_fields:
             _check_unlisted(name, limits)
+    if not dropped:
+        return _NONE_KEPT
     return {name: given for name in dropped if (given := body.pop(name)) is not None and name in kept}
 
 

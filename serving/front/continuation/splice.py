@@ -1,4 +1,7 @@
-"""Events of a continuation become events of the stream that broke: one id, one format, one sum of tokens."""
+"""Events of a continuation become events of the stream that broke: one id, one format, one sum of tokens.
+
+None at all, b"", for what the client must not see.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from serving.front.dialect import CHAT, Route
 
 _NAMES = ("id", "object", "created", "model")
 _DONE = b"data: [DONE]\n\n"
+_TEXT_KEYS = frozenset({"content"})
 
 
 class Splice:
@@ -33,7 +37,7 @@ class Splice:
         if not isinstance(content, dict) or "choices" not in content:
             return raw
         if choices := content["choices"]:
-            return self._chunk(choices[0])
+            return self._retold(choices[0]) if "delta" in choices[0] else self._chunk(choices[0])
         usage = content.get("usage") or {}
         return self._usage(usage.get("completion_tokens") or 0, content.get("system_fingerprint"))
 
@@ -45,6 +49,17 @@ class Splice:
         text: str = choice.get("text") or ""
         self._tape.add(choice.get("token_ids") or [], is_spoken=bool(text))
         return self._event(choices=[self._choice(text, choice.get("finish_reason"), choice.get("stop_reason"))])
+
+    def _retold(self, choice: dict[str, Any]) -> bytes:
+        """Of a chat that was asked anew, as nothing had been said: its beginning was told before."""
+        delta, ids = choice["delta"] or {}, choice.get("token_ids") or []
+        if "role" in delta:
+            return b""
+        is_silent = not delta and not choice.get("finish_reason")
+        self._tape.add(ids, is_spoken=bool(delta.get("content")))
+        if is_silent or not delta.keys() <= _TEXT_KEYS:
+            self._tape.is_plain = False
+        return b"" if is_silent else self._event(choices=[{**choice, "token_ids": None}])
 
     def _choice(self, text: str, finish: str | None, stop: Any) -> dict[str, Any]:
         if not self._is_chat:

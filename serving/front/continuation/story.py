@@ -8,7 +8,7 @@ from serving.errors import EngineFailed
 from serving.front.continuation.rules import CARRIED
 from serving.front.continuation.splice import Splice
 from serving.front.continuation.tape import Tape
-from serving.front.dialect import COMPLETIONS, OPENAI, Route
+from serving.front.dialect import CHAT, COMPLETIONS, OPENAI, Route
 from serving.front.wire import GenerationRequest
 
 # In the event that counts the tokens, and in no other. JSON escapes quotes inside strings.
@@ -87,6 +87,9 @@ class Story:
         """
         request, tape = self._request, self._tape
         tape.rewind()
+        if request.route is CHAT and not tape.said:
+            # Whether the engine has a parser shows with the first word only: the chat is asked anew.
+            return request._replace(wants_usage=True, keep=None)
         prompt = tape.prompt + tape.said
         bound = request.output_tokens or (_COMPLETION_TOKENS if request.route is COMPLETIONS else 0)
         left = bound - len(tape.said) if bound else context_length - len(prompt)

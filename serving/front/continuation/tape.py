@@ -56,12 +56,14 @@ class Tape:
             said += data[at + _KEY_SIZE + 1 : end]
             said += b","
             found = data.find(text, start, at)
-            if found < 0:
-                self._expect_silence(data, start, at)
-            elif data[found + len(text)] != _QUOTE:
-                self._spoken_from, self._spoken = before, len(said)
-            out += data[start : at + _KEY_SIZE] + b"null"
-            start = end + 1
+            if found < 0 and (silence := self._silence(data, start, at)) is not None:
+                out += data[start : silence.start]
+                start = silence.stop
+            else:
+                if found >= 0 and data[found + len(text)] != _QUOTE:
+                    self._spoken_from, self._spoken = before, len(said)
+                out += data[start : at + _KEY_SIZE] + b"null"
+                start = end + 1
             at = data.find(_TOKENS, start)
         if len(said) > _MOST_BYTES:
             self._give_up()
@@ -121,11 +123,22 @@ class Tape:
         self.head = data if end < 0 else data[: end + 2]
         return data
 
-    def _expect_silence(self, data: bytes, start: int, end: int) -> None:
-        """An event without text says nothing at all, or something that is not text."""
-        if not self._is_chat or data.find(_CHAT_SILENCE, start, end) < 0:
+    def _silence(self, data: bytes, start: int, at: int) -> slice | None:
+        """Of the event without text whose ids are `at`: where it is, if an engine sends it for its ids only.
+
+        A parser has taken its tokens in. Any other event without text says something that is not text.
+        """
+        said_at = data.find(_CHAT_SILENCE, start, at) if self._is_chat else -1
+        if said_at < 0:
             self.is_plain = False
-        self._hushed = len(self._said) if data.find(_MORE, start, end) >= 0 else 0
+            return None
+        is_last = data.find(_MORE, said_at, at) < 0
+        self._hushed = 0 if is_last else len(self._said)
+        end = data.find(b"\n\n", at) + 2
+        if is_last or end < 2:
+            return None
+        begin = data.rfind(b"\n\n", start, at)
+        return slice(begin + 2 if begin >= 0 else start, end)
 
     def _give_up(self) -> None:
         self.is_plain = False
