@@ -87,3 +87,21 @@ def test_the_ending_counts_what_was_said(route: Route) -> None:
     }
     assert (done, nothing) == (b"data: [DONE]", b"")
     assert splice.ending(is_counted=True) == DONE
+
+
+def test_a_chat_that_is_asked_anew_goes_on_behind_its_first_event() -> None:
+    tape, splice = cut(CHAT, 0)
+    anew = list(chat_events(Answer("other", "tiny", TOKENS, "length", ids=True), USAGE))
+    told = [splice.translate(event) for event in anew]
+    assert told[0] == b""
+    assert told[1:] == whole(CHAT, "length", ids=False)[1:]
+    assert (tape.is_plain, tape.said) == (True, [*range(FIRST_OUTPUT, FIRST_OUTPUT + len(TOKENS))])
+
+
+@pytest.mark.parametrize("delta", [{}, {"reasoning": "hm"}, {"content": "a", "reasoning": "hm"}])
+def test_a_chat_that_turns_out_to_have_a_parser_does_not_go_on_again(delta: dict[str, str]) -> None:
+    tape, splice = cut(CHAT, 0)
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, "token_ids": [5]}
+    told = splice.translate(data({"id": "other", "choices": [choice]}))
+    assert (b"reasoning" in told) == bool(delta)
+    assert not tape.is_plain

@@ -154,3 +154,9 @@ def test_the_ending_says_what_was_not_said_yet(route: Route) -> None:
     assert finished.count(b'"usage"') == 1
     assert finished.endswith(DONE)
     assert counted == DONE
+
+
+def test_a_chat_that_said_nothing_yet_is_asked_anew() -> None:
+    found = rest(story(CHAT, "", "", max_tokens=9, reasoning_effort="low"))
+    assert (found.route, found.stream, found.wants_usage, found.keep) == (CHAT, True, True, None)
+    assert found.body == asked(CHAT, max_tokens=9, reasoning_effort="low").body

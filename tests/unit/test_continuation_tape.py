@@ -151,3 +151,15 @@ def test_a_stream_with_more_ids_than_are_kept_is_relayed_and_not_continued(route
     tape, given = taken(route, events)
     assert given == b"".join(stream(route, ("a", "b"), ids=False))
     assert (tape.is_plain, len(tape.said)) == (False, 2)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_what_an_engine_sends_for_its_ids_only_is_not_shown(at_once: int) -> None:
+    head, *_ = stream(CHAT, ("a",))
+    silence, text = chunk("[5]"), chunk("[6]", content="a")
+    end = chunk("[7]").replace(b'"finish_reason":null', b'"finish_reason":"stop"')
+    tape, given = taken(CHAT, [head, silence, silence, text, silence, text, end], at_once)
+    shown = split_events(given)
+    assert len(shown) == 4
+    assert given.endswith(text.replace(b"[6]", b"null") + end.replace(b"[7]", b"null"))
+    assert tape.said == [5, 5, 6, 5, 6, 7]
