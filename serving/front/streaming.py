@@ -17,8 +17,9 @@ from serving.front.start import start
 from serving.front.steps import Admitted, Steps
 from serving.metrics import Continuation
 
-# An engine that gave this many tokens since the last break was not broken by what was asked of it then.
-_CONVINCING_TOKENS = 16
+# An engine that gave this many tokens was not broken by what it was asked: what breaks engines breaks the next one
+# where it broke the last one.
+_CONVINCING_TOKENS = 4
 
 
 async def relay(steps: Steps, entry: Entry, admitted: Admitted, client: Client, started: Started) -> None:
@@ -45,7 +46,7 @@ async def _go_on(steps: Steps, entry: Entry, admitted: Admitted, stream: Stream,
     """The attempt that continues a broken stream; None when there is none, and the stream has ended."""
     story = stream.story
     got_on = story is not None and story.got_on_by() >= _CONVINCING_TOKENS
-    entry.broken = 1 if got_on else entry.broken + 1
+    entry.broken = 0 if got_on else entry.broken + 1
     started = None
     if story is None or not story.may_go_on:
         verdict = Continuation.UNSAFE

@@ -15,7 +15,7 @@ from tests.cluster.tool import cluster, is_inside
 
 _ROUNDS = 3
 _PEOPLE = 8
-# In which a cell says more than the 16 tokens that tell that it does not die of what it is asked, and before which no
+# In which a cell says more than the few tokens that tell that it does not die of what it is asked, and before which no
 # other has come back.
 _BETWEEN_SECONDS = 1.0
 

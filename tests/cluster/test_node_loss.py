@@ -32,5 +32,6 @@ def test_a_lost_node_ends_no_stream(two_cells: Release, kube: Kube) -> None:
     continued, told = gone_on(kube), breaks(kube)
     print(f"a node lost: {people.answers}; {continued} went on at another cell; fronts: {dict(told)}")
     assert set(people.answers.ended) == {"whole"}
+    assert people.answers.silence_seconds < 15
     assert continued >= 1
     assert told.keys() == {"continued"}

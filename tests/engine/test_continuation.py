@@ -138,7 +138,7 @@ def two_turns(world: World, *cuts: int) -> tuple[Any, ...] | None:
 
 
 def test_a_stream_that_breaks_again_at_once_ends_with_an_error(world: World) -> None:
-    world.proxy.cut(5, 2)
+    world.proxy.cut(2, 1)
     assert_failed(world.ask(CHAT))
 
 

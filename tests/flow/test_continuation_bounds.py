@@ -108,13 +108,21 @@ def test_a_stream_that_gets_on_goes_on_again_and_again(world: MakeWorld) -> None
     assert [len(request.get("prompt", ())) for request in requests(three)] == [0, 7 + 1, 7 + 1 + 17, 7 + 1 + 17 + 18]
 
 
-@pytest.mark.parametrize("again", [BEFORE_HEAD, 0, 15])
+@pytest.mark.parametrize("again", [BEFORE_HEAD, 0, 3])
 def test_a_stream_that_breaks_two_engines_is_not_given_to_a_third(fresh_world: MakeWorld, again: int) -> None:
     three = several(fresh_world, 3)
     # A kept connection that is lost before the head may have been an old one: the engine is asked once more.
-    play(three, [replace(LONG, fault="rst", at=at) for at in (30, again, again)], then=LONG)
+    play(three, [replace(LONG, fault="rst", at=at) for at in (2, again, again)], then=LONG)
     assert_broken(CHAT, say(three, asked(CHAT)))
     assert sorted(bool(engine.seen) for engine in three.engines) == [False, True, True]
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_a_stream_that_got_on_survives_a_second_engine_that_dies_at_once(fresh_world: MakeWorld, again: int) -> None:
+    three, body = several(fresh_world, 3), asked(CHAT, **USAGE)
+    expected = undisturbed(three, body, LONG)
+    play(three, [replace(LONG, fault="rst", at=at) for at in (30, again)], then=LONG)
+    assert_one_stream(say(three, body), expected, "")
 
 
 def test_all_streams_of_an_engine_that_dies_go_on(world: MakeWorld) -> None:

@@ -13,6 +13,14 @@ from serving.adapters.engines.reply import EngineReply
 from serving.errors import Lost
 
 _RECEIVE_BYTES = 512 * 1024
+# A machine that is gone says nothing, not even that it is. One that is silent for 3 s is asked every 2 s, and is lost
+# after 10 s without a sign of life. A machine whose engine computes for minutes, or hangs, gives signs.
+_SIGNS_OF_LIFE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000),
+)
 
 
 class Owner(Protocol):
@@ -79,7 +87,10 @@ class EngineConnection(asyncio.Protocol):
         # uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         # Left to itself the kernel grows this buffer to tens of megabytes for a client that does not read.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        own = transport.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        for option in _SIGNS_OF_LIFE:
+            own.setsockopt(*option)
         self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
