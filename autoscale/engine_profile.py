@@ -30,6 +30,7 @@ class EngineProfile(BaseModel):
     max_batched_tokens: int = Field(gt=0)
     block_tokens: int = Field(16, gt=0)
     max_model_len: int | None = Field(None, gt=0, description="The engine's context length; None: not told.")
+    load_factor: float = Field(1.0, gt=0, description="What the costs of a step include for load; 1: as alone.")
     measured: dict[str, str] = Field({}, description="Engine version, device, dtype, model, date; empty: assumed.")
     residuals: dict[str, float] = Field({}, description="Relative errors of the fit, by kind of run.")
 

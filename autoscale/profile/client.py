@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import re
 import statistics
@@ -16,8 +17,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
+import numpy as np
 
+from autoscale.profile.loaded import Times
 from autoscale.profile.runs import Kind, Point, Run
+from autoscale.simulate.fleet import Requests
 
 _TIMEOUT_SECONDS = 600.0
 # Less than vLLM's own 5 s: a connection that it is closing is not to be taken.
@@ -92,6 +96,21 @@ class EngineClient:
             began, marks = streams[0]
             return Point(run, marks[0].at - began, 0.0)
         return decoded(run, [marks for _, marks in streams])
+
+    async def load(self, requests: Requests, model: str) -> Times:
+        """Send each at its time; what became of them. Raises `ProfileError` as `measure` does."""
+        began = time.perf_counter()
+
+        async def one(at: float, prompt_tokens: int, output_tokens: int) -> tuple[float, float]:
+            await asyncio.sleep(max(0.0, began + at - time.perf_counter()))
+            run = Run(Kind.DECODE, 1, prompt_tokens, output_tokens)
+            sent, marks = await self._stream(run, model)
+            tokens = marks[-1].tokens - marks[0].tokens
+            return marks[0].at - sent, (marks[-1].at - marks[0].at) / tokens if tokens else math.nan
+
+        columns = (requests.at_seconds.tolist(), requests.prompt_tokens.tolist(), requests.output_tokens.tolist())
+        seen = np.array(await asyncio.gather(*(one(*row) for row in zip(*columns, strict=True))))
+        return Times(seen[:, 0], seen[:, 1])
 
     async def _stream(self, run: Run, model: str) -> tuple[float, list[Mark]]:
         """When it was sent, and a mark per event that brought tokens."""

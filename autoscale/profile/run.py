@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from autoscale.engine_profile import EngineProfile
+from autoscale.profile import loaded
 from autoscale.profile.client import ApartError, EngineClient, ProfileError
 from autoscale.profile.fit import fitted
 from autoscale.profile.runs import Point, Run, planned
@@ -15,6 +16,7 @@ from serving.metrics import VllmSeries
 
 # The first of each kind of run pays for compiling and warming; the best of the others is the engine's own speed.
 REPEATS = 3
+LOADED_SECONDS = 20.0
 _ATTEMPTS = 9
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -42,7 +44,7 @@ Plan = Callable[[int, int, int], Sequence[Run]]
 
 
 async def measure(target: Target, say: Callable[[str], None], plan: Plan = planned) -> Measured:
-    """Takes a minute or two of an engine that nobody else uses. Raises `ProfileError`."""
+    """Takes a minute or two of an engine that nobody else uses, alone and under load. Raises `ProfileError`."""
     async with EngineClient(target.url, target.key, time.time_ns()) as engine:
         model, max_model_len = await engine.model(target.model)
         before = await engine.metrics()
@@ -53,9 +55,21 @@ async def measure(target: Target, say: Callable[[str], None], plan: Plan = plann
         for number, run in enumerate(runs, start=1):
             points.append(point := await _best(engine, run, model))
             say(f"[{number}/{len(runs)}] {_named(run)}: {point.seconds * 1000:.1f} ms")
+        sizes = {"kv_cache_tokens": blocks * block_tokens, "block_tokens": block_tokens, "max_model_len": max_model_len}
+        profile = await _under_load(engine, model, _profile(target, points, sizes, model), say)
         _check_alone(before, await engine.metrics(), engine.answered)
-    sizes = {"kv_cache_tokens": blocks * block_tokens, "block_tokens": block_tokens, "max_model_len": max_model_len}
-    return Measured(_profile(target, points, sizes, model), points)
+    return Measured(profile, points)
+
+
+async def _under_load(
+    engine: EngineClient, model: str, profile: EngineProfile, say: Callable[[str], None]
+) -> EngineProfile:
+    say("[load] simulating what it carries: the first time compiles for half a minute")
+    load = loaded.planned(profile, LOADED_SECONDS, seed=1)
+    say(f"[load] {len(load.at_seconds) / LOADED_SECONDS:.1f} requests/s for {LOADED_SECONDS:.0f} s")
+    profile = loaded.stretched(profile, load, await engine.load(load, model))
+    say(f"[load] steps take {profile.load_factor:.2f} times what they take alone")
+    return profile
 
 
 def _profile(target: Target, points: Sequence[Point], sizes: Mapping[str, int], model: str) -> EngineProfile:

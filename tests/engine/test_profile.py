@@ -42,7 +42,8 @@ def test_costs_are_those_of_an_engine(measured: Measured) -> None:
     assert first[1900] > 2 * first[256] > 0
     assert profile.prefill_seconds + profile.attention_seconds > 0
     assert profile.base_seconds + profile.sequence_seconds > 0
-    assert 1e-6 < profile.prefill_seconds + 950 * profile.attention_seconds < first[1900] / 1000
+    prefill_seconds = (profile.prefill_seconds + 950 * profile.attention_seconds) / profile.load_factor
+    assert 1e-6 < prefill_seconds < first[1900] / 1000
     assert profile.measured["model"] == "tiny"
 
 
@@ -57,8 +58,12 @@ def test_the_cache_has_the_blocks_that_the_engine_was_given(measured: Measured, 
 def test_the_fit_tells_how_far_it_is_off(measured: Measured) -> None:
     residuals = measured.profile.residuals
 
-    assert set(residuals) == {"prefill", "prefill_held_out", "decode", "decode_held_out"}
+    assert set(residuals) == {"prefill", "prefill_held_out", "decode", "decode_held_out", "loaded_ttft"}
     assert residuals["prefill"] < 0.5
+
+
+def test_load_makes_its_steps_longer_not_shorter(measured: Measured) -> None:
+    assert 0.9 < measured.profile.load_factor < 6
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones(engine_cell: CellProcess) -> None:

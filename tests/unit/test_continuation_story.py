@@ -99,11 +99,24 @@ def test_progress_is_counted_from_break_to_break(route: Route) -> None:
     assert rest(told).body["prompt"] == [*PROMPT, *range(FIRST_OUTPUT, FIRST_OUTPUT + 4)]
 
 
-def test_what_a_parser_keeps_back_is_no_ground_to_go_on_from() -> None:
+@pytest.mark.parametrize(("reads", "goes_on"), [("\ufffd", True), (" \ufffd\ufffd", True), ("<think>", False)])
+def test_tokens_that_said_nothing_are_half_a_character_or_a_parsers(reads: str, goes_on: bool) -> None:
     told = story(CHAT, "a", "b")
-    silent = orjson.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": None, "token_ids": [5]}]})
-    told.tell(b"data: %b\n\n" % silent)
-    assert not told.may_go_on
+    told.tell(silent(b"[77]"))
+    told.tell(silent(b"[78]"))
+    asks = told.doubt()
+    assert asks is not None
+    assert (asks.route.path, asks.body["tokens"], asks.stream) == ("/detokenize", [77, 78], False)
+    told.settle(orjson.dumps({"prompt": reads}))
+    assert told.doubt() is None
+    found = told.rest(100)
+    assert (found is not None) == goes_on
+    assert found is None or found.body["prompt"] == [*PROMPT, FIRST_OUTPUT, FIRST_OUTPUT + 1]
+
+
+def silent(ids: bytes) -> bytes:
+    """An event of an engine with a parser that has taken these tokens in."""
+    return b'data: {"choices":[{"index":0,"delta":{},"finish_reason":null,"token_ids":%b}]}\n\n' % ids
 
 
 def several(route: Route, *tokens: str, ids: str) -> Story:

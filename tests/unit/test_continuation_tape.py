@@ -111,16 +111,18 @@ def test_what_says_something_else_than_text_is_not_continued(delta: dict[str, An
     assert not taken(CHAT, [head, chunk("[5]", **delta), chunk("[6]", content="a")])[0].is_plain
 
 
-def test_what_a_parser_keeps_back_is_not_continued_until_text_follows() -> None:
+def test_what_says_nothing_at_all_behind_the_last_text_is_known() -> None:
     head = stream(CHAT, ("a",))[0]
     tape, _ = taken(CHAT, [head, chunk("[5]")])
-    assert tape.is_hushed
-    tape.take(chunk("[6]", content=""))
-    assert tape.is_hushed
-    tape.take(chunk("[7]", content="a"))
-    assert (tape.is_hushed, tape.is_plain, tape.said) == (False, True, [5, 6, 7])
+    assert not tape.is_hushed, "nothing was said before"
+    tape.take(chunk("[6]", content="a"))
+    tape.take(chunk("[7]"))
     tape.take(chunk("[8]", content=""))
-    tape.take(chunk("[9]").replace(b'"finish_reason":null', b'"finish_reason":"stop"'))
+    assert (tape.is_hushed, tape.unsaid) == (True, [7, 8])
+    tape.take(chunk("[9]", content="a"))
+    assert (tape.is_hushed, tape.is_plain, tape.said) == (False, True, [5, 6, 7, 8, 9])
+    tape.take(chunk("[10]", content=""))
+    tape.take(chunk("[11]").replace(b'"finish_reason":null', b'"finish_reason":"stop"'))
     assert not tape.is_hushed
 
 

@@ -36,7 +36,7 @@ class Story:
     @property
     def may_go_on(self) -> bool:
         """Nothing but text was said, and all of it is known."""
-        return self._tape.is_plain and bool(self._tape.head) and not self._tape.is_hushed
+        return self._tape.is_plain and bool(self._tape.head)
 
     def got_on_by(self) -> int:
         """Tokens that the last engine gave."""
@@ -56,14 +56,16 @@ class Story:
     def doubt(self) -> GenerationRequest | None:
         """What an engine is to be asked before the rest: how the last tokens read. None where there is no doubt.
 
-        An engine that falls behind tells several tokens in one event, and the last of them may be half a character,
-        whose text it still holds back: a prompt must not end there.
+        Tokens that said nothing may be half a character, or a parser may have them. An engine that falls behind tells
+        several tokens in one event, and the last of them may be half a character, whose text it still holds back: a
+        prompt must not end there.
         """
         tape = self._tape
-        tape.rewind()
-        if tape.last_size < 2 or self._is_settled:
+        if not tape.is_hushed:
+            tape.rewind()
+        if self._is_settled or not tape.is_plain or not (tape.is_hushed or tape.last_size > 1):
             return None
-        body = {"model": self._request.model, "tokens": tape.said}
+        body = {"model": self._request.model, "tokens": tape.unsaid if tape.is_hushed else tape.said}
         return self._request._replace(route=_DETOKENIZE, body=body, stream=False, keep=None)
 
     def settle(self, answer: bytes) -> None:
@@ -74,7 +76,11 @@ class Story:
             text = None
         if not isinstance(text, str):
             raise EngineFailed("The engine does not tell how its tokens read.")
-        if text.endswith(_HALF):
+        if self._tape.is_hushed:
+            # A parser may make something else than text of what follows: reasoning, for one.
+            self._tape.is_plain = not text.replace(_HALF, "").strip()
+            self._tape.rewind()
+        elif text.endswith(_HALF):
             self._tape.drop_last()
         else:
             self._is_settled = True
@@ -83,10 +89,12 @@ class Story:
         """A completion that begins where the text ends, as long as the client's bound or the model's context allows.
 
         None where neither leaves a token, or nothing is known of both: `context_length` is tokens, 0 where it is not
-        told. Ask the `doubt` first.
+        told; and where a doubt was well founded. Ask the `doubt` first.
         """
         request, tape = self._request, self._tape
         tape.rewind()
+        if not tape.is_plain:
+            return None
         if request.route is CHAT and not tape.said:
             # Whether the engine has a parser shows with the first word only: the chat is asked anew.
             return request._replace(wants_usage=True, keep=None)

@@ -81,15 +81,18 @@ class Tape:
 
     @property
     def is_hushed(self) -> bool:
-        """The last tokens said nothing, not even an empty text.
+        """Behind the last text there are tokens that said nothing, not even an empty text."""
+        return self._hushed > self._spoken > 0
 
-        A parser has them, and may make something else than text of what follows: reasoning, for one.
-        """
-        return self._hushed > self._spoken
+    @property
+    def unsaid(self) -> list[int]:
+        """Ids behind the last text."""
+        return _numbers(self._said[self._spoken :])
 
     def rewind(self) -> None:
         """Forget tokens behind the last text: a continuation says them again."""
         del self._said[self._spoken :]
+        self._hushed = 0
 
     @property
     def last_size(self) -> int:
