@@ -1,0 +1,59 @@
+"""How much longer steps take under load: told from one loaded run, by the simulation that is as slow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autoscale.engine_profile import ASSUMED_H100_8B, EngineProfile
+from autoscale.profile import loaded
+from autoscale.simulate.fleet import Requests
+from autoscale.simulate.kernel import Kernel
+from loadtest.slo import Slo
+
+COSTS = ("base_seconds", "prefill_seconds", "attention_seconds", "sequence_seconds", "context_seconds")
+SECONDS = 20.0
+
+
+def slowed(factor: float) -> EngineProfile:
+    return ASSUMED_H100_8B.model_copy(update={name: getattr(ASSUMED_H100_8B, name) * factor for name in COSTS})
+
+
+def seen_of(profile: EngineProfile, requests: Requests) -> loaded.Times:
+    """What a client of this engine would see."""
+    fleet = Kernel(profile, requests, Slo("any", None, None))
+    fleet.add(1)
+    fleet.advance(600.0)
+    results = fleet.results()
+    return loaded.Times(results.ttft_seconds, results.tpot_seconds)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.6, 2.5])
+def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> None:
+    load = loaded.planned(ASSUMED_H100_8B, SECONDS, seed=1)
+    found = loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(factor), load))
+    assert found.load_factor == pytest.approx(factor, rel=0.02)
+    for name in COSTS:
+        assert getattr(found, name) == pytest.approx(getattr(ASSUMED_H100_8B, name) * factor, rel=0.02)
+    assert found.residuals["loaded_ttft"] < 0.05
+
+
+def test_what_the_factor_does_not_explain_is_a_residual() -> None:
+    load = loaded.planned(ASSUMED_H100_8B, SECONDS, seed=1)
+    seen = seen_of(slowed(1.5), load)
+    late = loaded.Times(seen.ttft_seconds * 2, seen.tpot_seconds)
+    assert loaded.stretched(ASSUMED_H100_8B, load, late).residuals["loaded_ttft"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_load_is_one_that_the_engine_carries_and_feels() -> None:
+    load = loaded.planned(ASSUMED_H100_8B, SECONDS, seed=1)
+    alone = seen_of(ASSUMED_H100_8B, Requests(*(column[:1] for column in load)))
+    seen = seen_of(ASSUMED_H100_8B, load)
+    assert 1.05 < np.nanmean(seen.tpot_seconds) / np.nanmean(alone.tpot_seconds) < 2.5
+    assert 0 <= load.at_seconds[0] <= load.at_seconds[-1] <= SECONDS
+
+
+def test_prompts_stay_within_the_engines_context() -> None:
+    small = ASSUMED_H100_8B.model_copy(update={"max_model_len": 128})
+    load = loaded.planned(small, SECONDS, seed=1)
+    assert (load.prompt_tokens + load.output_tokens).max() < 128
