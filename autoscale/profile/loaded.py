@@ -21,6 +21,7 @@ from loadtest.slo import Slo
 # Lengths as chats have them, as far as the engine's context allows.
 _PROMPT, _PROMPT_SIGMA, _OUTPUT = 200, 0.6, 60
 _SHARE = 0.6
+_LEAST_REQUESTS = 20
 _SETTLED_SECONDS, _FOLLOWED_SECONDS = 3.0, 600.0
 # Of what one request alone takes: what a load in which requests still go well may cost.
 _SLOWER_START, _SLOWER_TOKENS = 10.0, 2.5
@@ -35,21 +36,28 @@ class Times(NamedTuple):
     tpot_seconds: Floats
 
 
-def planned(profile: EngineProfile, seconds: float, seed: int) -> Requests:
-    """Arrivals for so long, at a share of the rate at which requests begin to hinder each other."""
+def planned(profile: EngineProfile, seconds: float, seed: int) -> Requests | None:
+    """Arrivals for so long, at a share of the rate at which requests begin to hinder each other.
+
+    None for an engine that is too slow for enough of them.
+    """
     alone = _simulated(profile, _drawn(profile, 1.0, 1.0, seed, spread=0.0), 1.0)
     slo = Slo(
         "loaded",
         _SLOWER_START * float(np.nanmean(alone.ttft_seconds)),
         _SLOWER_TOKENS * float(np.nanmean(alone.tpot_seconds)),
     )
-    rate = _SHARE * bisected(
-        "a loaded run",
-        lambda rate: _drawn(profile, rate, SECONDS, seed),
-        lambda requests: Kernel(profile, requests, slo),
-        slo,
-    )
-    return _drawn(profile, rate, seconds, seed)
+    try:
+        knee = bisected(
+            "a loaded run",
+            lambda rate: _drawn(profile, rate, SECONDS, seed),
+            lambda requests: Kernel(profile, requests, slo),
+            slo,
+        )
+    except ValueError:
+        return None
+    rate = _SHARE * knee
+    return _drawn(profile, rate, seconds, seed) if rate * seconds >= _LEAST_REQUESTS else None
 
 
 def stretched(profile: EngineProfile, requests: Requests, seen: Times) -> EngineProfile:

@@ -15,7 +15,6 @@ from serving.front.state.keep import Keep
 from serving.settings import LimitSettings
 
 _BYTES_PER_TOKEN = 4
-_NONE_KEPT: dict[str, Any] = {}
 _STATE_HEADERS = frozenset({b"x-session-id", b"idempotency-key", b"x-tidegate-resumable"})
 
 
@@ -116,7 +115,7 @@ def _check_fields(body: dict[str, Any], route: Route, limits: LimitSettings) -> 
         elif name not in limits.extra_fields:
             _check_unlisted(name, limits)
     if not dropped:
-        return _NONE_KEPT
+        return {}
     return {name: given for name in dropped if (given := body.pop(name)) is not None and name in kept}
 
 

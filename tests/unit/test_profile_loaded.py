@@ -19,6 +19,12 @@ def slowed(factor: float) -> EngineProfile:
     return ASSUMED_H100_8B.model_copy(update={name: getattr(ASSUMED_H100_8B, name) * factor for name in COSTS})
 
 
+def planned(profile: EngineProfile) -> Requests:
+    load = loaded.planned(profile, SECONDS, seed=1)
+    assert load is not None
+    return load
+
+
 def seen_of(profile: EngineProfile, requests: Requests) -> loaded.Times:
     """What a client of this engine would see."""
     fleet = Kernel(profile, requests, Slo("any", None, None))
@@ -30,7 +36,7 @@ def seen_of(profile: EngineProfile, requests: Requests) -> loaded.Times:
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.6, 2.5])
 def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> None:
-    load = loaded.planned(ASSUMED_H100_8B, SECONDS, seed=1)
+    load = planned(ASSUMED_H100_8B)
     found = loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(factor), load))
     assert found.load_factor == pytest.approx(factor, rel=0.02)
     for name in COSTS:
@@ -39,21 +45,26 @@ def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> No
 
 
 def test_what_the_factor_does_not_explain_is_a_residual() -> None:
-    load = loaded.planned(ASSUMED_H100_8B, SECONDS, seed=1)
+    load = planned(ASSUMED_H100_8B)
     seen = seen_of(slowed(1.5), load)
     late = loaded.Times(seen.ttft_seconds * 2, seen.tpot_seconds)
     assert loaded.stretched(ASSUMED_H100_8B, load, late).residuals["loaded_ttft"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_load_is_one_that_the_engine_carries_and_feels() -> None:
-    load = loaded.planned(ASSUMED_H100_8B, SECONDS, seed=1)
+    load = planned(ASSUMED_H100_8B)
     alone = seen_of(ASSUMED_H100_8B, Requests(*(column[:1] for column in load)))
     seen = seen_of(ASSUMED_H100_8B, load)
     assert 1.05 < np.nanmean(seen.tpot_seconds) / np.nanmean(alone.tpot_seconds) < 2.5
     assert 0 <= load.at_seconds[0] <= load.at_seconds[-1] <= SECONDS
 
 
+@pytest.mark.parametrize("factor", [300, 1000])
+def test_an_engine_too_slow_for_a_load_has_none(factor: float) -> None:
+    assert loaded.planned(slowed(factor), SECONDS, seed=1) is None
+
+
 def test_prompts_stay_within_the_engines_context() -> None:
     small = ASSUMED_H100_8B.model_copy(update={"max_model_len": 128})
-    load = loaded.planned(small, SECONDS, seed=1)
+    load = planned(small)
     assert (load.prompt_tokens + load.output_tokens).max() < 128
