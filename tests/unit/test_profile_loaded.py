@@ -34,7 +34,7 @@ def seen_of(profile: EngineProfile, requests: Requests) -> loaded.Times:
     return loaded.Times(results.ttft_seconds, results.tpot_seconds)
 
 
-@pytest.mark.parametrize("factor", [0.8, 1.0, 1.6, 2.5])
+@pytest.mark.parametrize("factor", [1.0, 1.6, 2.5])
 def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> None:
     load = planned(ASSUMED_H100_8B)
     found = loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(factor), load))
@@ -42,6 +42,14 @@ def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> No
     for name in COSTS:
         assert getattr(found, name) == pytest.approx(getattr(ASSUMED_H100_8B, name) * factor, rel=0.02)
     assert found.residuals["loaded_ttft"] < 0.05
+
+
+def test_no_load_makes_steps_shorter_and_the_residual_says_that_it_seemed_so() -> None:
+    load = planned(ASSUMED_H100_8B)
+    found = loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(0.7), load))
+    assert found.load_factor == 1.0
+    assert found.base_seconds == pytest.approx(ASSUMED_H100_8B.base_seconds, rel=1e-4)
+    assert found.residuals["loaded_ttft"] > 0.2
 
 
 def test_what_the_factor_does_not_explain_is_a_residual() -> None:
