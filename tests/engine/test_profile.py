@@ -25,14 +25,20 @@ def short(*_: int) -> Sequence[Run]:
     return [*prompts, *decodes, Run(Kind.DECODE, 4, 1024, 64)]
 
 
-def profiled(cell: CellProcess, model: str | None = None) -> Measured:
+def profiled(cell: CellProcess, model: str | None = None, said: list[str] | None = None) -> Measured:
     target = Target(cell.url, None, model, SEQS, BUDGET, "CPU")
-    return asyncio.run(measure(target, lambda _: None, short))
+    return asyncio.run(measure(target, (said if said is not None else []).append, short))
 
 
 @pytest.fixture(scope="module")
-def measured(engine_cell: CellProcess) -> Measured:
-    return profiled(engine_cell)
+def said() -> list[str]:
+    """What was told while it was measured."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def measured(engine_cell: CellProcess, said: list[str]) -> Measured:
+    return profiled(engine_cell, said=said)
 
 
 def test_costs_are_those_of_an_engine(measured: Measured) -> None:
@@ -62,8 +68,10 @@ def test_the_fit_tells_how_far_it_is_off(measured: Measured) -> None:
     assert residuals["prefill"] < 0.5
 
 
-def test_load_makes_its_steps_longer_not_shorter(measured: Measured) -> None:
-    assert 0.9 < measured.profile.load_factor < 6
+def test_it_ends_under_load_and_says_what_that_costs(measured: Measured, said: list[str]) -> None:
+    assert float(said[-2].split()[1]) > 0
+    assert said[-2].endswith("requests/s for 20 s")
+    assert said[-1] == f"[load] steps take {measured.profile.load_factor:.2f} times what they take alone"
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones(engine_cell: CellProcess) -> None:
