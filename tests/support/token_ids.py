@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 PROMPT_TOKENS = 7
@@ -51,9 +52,8 @@ class Output:
         return (*PROMPT, *range(FIRST_OUTPUT, FIRST_OUTPUT + self.start))
 
     def events(self) -> Iterator[Event]:
-        told = list(self._tokens())
-        for first in range(0, len(told), self.per_event):
-            part = told[first : first + self.per_event]
+        told = self._tokens()
+        while part := list(islice(told, self.per_event)):
             yield Event("".join(one.text for one in part), [id for one in part for id in one.ids], part[-1].finish)
 
     def _tokens(self) -> Iterator[Event]:
