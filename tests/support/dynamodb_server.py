@@ -113,7 +113,9 @@ class MotoServer(DynamoServer):
         return None if _MOTO.exists() else "moto_server (pip: moto[server])"
 
     def _command(self) -> list[str]:
-        return [str(_MOTO), "-H", self.address[0], "-p", str(self.address[1])]
+        # Its threads check a condition and then write, which is one step only while no other thread gets in between.
+        alone = "import sys; sys.setswitchinterval(3600); from moto.server import main; main()"
+        return [sys.executable, "-c", alone, "-H", self.address[0], "-p", str(self.address[1])]
 
 
 class DynaliteServer(DynamoServer):
