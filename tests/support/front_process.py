@@ -25,7 +25,7 @@ from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 class Front:
