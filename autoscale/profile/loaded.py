@@ -26,7 +26,9 @@ _SETTLED_SECONDS, _FOLLOWED_SECONDS = 3.0, 600.0
 # Of what one request alone takes: what a load in which requests still go well may cost.
 _SLOWER_START, _SLOWER_TOKENS = 10.0, 2.5
 # Load makes no step shorter: where it seems so, something else took the machine while the engine was measured alone.
-_LEAST, _MOST, _STEPS = 1.0, 8.0, 20
+# Where it seems to take more than the most, something else took it meanwhile.
+_LEAST, _STEPS = 1.0, 20
+MOST_FACTOR = 8.0
 _COSTS = ("base_seconds", "prefill_seconds", "attention_seconds", "sequence_seconds", "context_seconds")
 
 
@@ -61,14 +63,19 @@ def planned(profile: EngineProfile, seconds: float, seed: int) -> Requests | Non
     return _drawn(profile, rate, seconds, seed) if rate * seconds >= _LEAST_REQUESTS else None
 
 
-def stretched(profile: EngineProfile, requests: Requests, seen: Times) -> EngineProfile:
-    """With every cost of a step multiplied by what makes the simulation as slow as what was seen."""
+def stretched(profile: EngineProfile, requests: Requests, seen: Times) -> EngineProfile | None:
+    """With every cost of a step multiplied by what makes the simulation as slow as what was seen.
+
+    None where that is more than `MOST_FACTOR`.
+    """
     settled = requests.at_seconds >= _SETTLED_SECONDS
     wanted = float(np.nanmean(seen.tpot_seconds[settled]))
 
     def is_slower(factor: float) -> bool:
         return float(np.nanmean(_simulated(profile, requests, factor).tpot_seconds[settled])) > wanted
 
+    if not is_slower(MOST_FACTOR):
+        return None
     factor = _between(is_slower)
     found = _simulated(profile, requests, factor)
     ttft = float(np.nanmedian(found.ttft_seconds[settled])) / float(np.nanmedian(seen.ttft_seconds[settled]))
@@ -78,7 +85,7 @@ def stretched(profile: EngineProfile, requests: Requests, seen: Times) -> Engine
 
 def _between(is_slower: Callable[[float], bool]) -> float:
     """By bisection of its logarithm."""
-    low, high = np.log(_LEAST), np.log(_MOST)
+    low, high = np.log(_LEAST), np.log(MOST_FACTOR)
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (low, middle) if is_slower(float(np.exp(middle))) else (middle, high)

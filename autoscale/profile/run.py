@@ -70,9 +70,15 @@ async def _under_load(
         say(f"[load] left out: the engine is too slow for a load in {LOADED_SECONDS:.0f} s; its costs are as alone")
         return profile
     say(f"[load] {len(load.at_seconds) / LOADED_SECONDS:.1f} requests/s for {LOADED_SECONDS:.0f} s")
-    profile = loaded.stretched(profile, load, await engine.load(load, model))
-    say(f"[load] steps take {profile.load_factor:.2f} times what they take alone")
-    return profile
+    found = loaded.stretched(profile, load, await engine.load(load, model))
+    if found is None:
+        say(
+            f"[load] left out: steps took more than {loaded.MOST_FACTOR:.0f} times what they take alone, which is"
+            " something else on this machine; its costs are as alone. Profile again when the machine is free"
+        )
+        return profile
+    say(f"[load] steps take {found.load_factor:.2f} times what they take alone")
+    return found
 
 
 def _profile(target: Target, points: Sequence[Point], sizes: Mapping[str, int], model: str) -> EngineProfile:

@@ -64,14 +64,21 @@ def test_the_cache_has_the_blocks_that_the_engine_was_given(measured: Measured, 
 def test_the_fit_tells_how_far_it_is_off(measured: Measured) -> None:
     residuals = measured.profile.residuals
 
-    assert set(residuals) == {"prefill", "prefill_held_out", "decode", "decode_held_out", "loaded_ttft"}
+    assert set(residuals) - {"loaded_ttft"} == {"prefill", "prefill_held_out", "decode", "decode_held_out"}
     assert residuals["prefill"] < 0.5
 
 
-def test_it_ends_under_load_and_says_what_that_costs(measured: Measured, said: list[str]) -> None:
-    assert float(said[-2].split()[1]) > 0
-    assert said[-2].endswith("requests/s for 20 s")
-    assert said[-1] == f"[load] steps take {measured.profile.load_factor:.2f} times what they take alone"
+def test_it_ends_under_load_and_says_what_that_costs_or_why_it_does_not_know(
+    measured: Measured, said: list[str]
+) -> None:
+    profile = measured.profile
+    if "loaded_ttft" in profile.residuals:
+        assert float(said[-2].split()[1]) > 0
+        assert said[-2].endswith("requests/s for 20 s")
+        assert said[-1] == f"[load] steps take {profile.load_factor:.2f} times what they take alone"
+    else:
+        assert said[-1].startswith("[load] left out: ")
+        assert profile.load_factor == 1
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones(engine_cell: CellProcess) -> None:

@@ -25,6 +25,12 @@ def planned(profile: EngineProfile) -> Requests:
     return load
 
 
+def stretched(load: Requests, seen: loaded.Times) -> EngineProfile:
+    found = loaded.stretched(ASSUMED_H100_8B, load, seen)
+    assert found is not None
+    return found
+
+
 def seen_of(profile: EngineProfile, requests: Requests) -> loaded.Times:
     """What a client of this engine would see."""
     fleet = Kernel(profile, requests, Slo("any", None, None))
@@ -37,7 +43,7 @@ def seen_of(profile: EngineProfile, requests: Requests) -> loaded.Times:
 @pytest.mark.parametrize("factor", [1.0, 1.6, 2.5])
 def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> None:
     load = planned(ASSUMED_H100_8B)
-    found = loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(factor), load))
+    found = stretched(load, seen_of(slowed(factor), load))
     assert found.load_factor == pytest.approx(factor, rel=0.02)
     for name in COSTS:
         assert getattr(found, name) == pytest.approx(getattr(ASSUMED_H100_8B, name) * factor, rel=0.02)
@@ -46,17 +52,24 @@ def test_an_engine_that_is_slower_under_load_is_known_by_it(factor: float) -> No
 
 def test_no_load_makes_steps_shorter_and_the_residual_says_that_it_seemed_so() -> None:
     load = planned(ASSUMED_H100_8B)
-    found = loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(0.7), load))
+    found = stretched(load, seen_of(slowed(0.7), load))
     assert found.load_factor == 1.0
     assert found.base_seconds == pytest.approx(ASSUMED_H100_8B.base_seconds, rel=1e-4)
     assert found.residuals["loaded_ttft"] > 0.2
+
+
+def test_a_factor_that_no_load_explains_is_none() -> None:
+    load = planned(ASSUMED_H100_8B)
+    seen = seen_of(slowed(7.0), load)
+    assert stretched(load, seen).load_factor == pytest.approx(7.0, rel=0.05)
+    assert loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(9.0), load)) is None
 
 
 def test_what_the_factor_does_not_explain_is_a_residual() -> None:
     load = planned(ASSUMED_H100_8B)
     seen = seen_of(slowed(1.5), load)
     late = loaded.Times(seen.ttft_seconds * 2, seen.tpot_seconds)
-    assert loaded.stretched(ASSUMED_H100_8B, load, late).residuals["loaded_ttft"] == pytest.approx(0.5, abs=0.05)
+    assert stretched(load, late).residuals["loaded_ttft"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_load_is_one_that_the_engine_carries_and_feels() -> None:
