@@ -97,7 +97,9 @@ class VllmReplica:
 
     async def check_health(self) -> None:
         """Called by Serve; raising takes the replica out of service."""
-        await self._engine.check_health()
+        if self._engine.errored:
+            # Serve's controller unpickles what is raised: vLLM's own error would import vLLM there, for ten seconds.
+            raise RuntimeError("the engine process is dead")
 
     async def __del__(self) -> None:
         """Awaited by Serve after the drain."""
