@@ -52,4 +52,4 @@ ASSUMED_H100_8B = EngineProfile(
     max_num_seqs=256,
     max_batched_tokens=8192,
 )
-"""Not measured: an 8B model on an H100, for ratios only."""
+"""Not measured: an 8B model on an H100, for ratios only. bench/profiles/h100-8b.json is one that was."""
