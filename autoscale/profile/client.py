@@ -11,15 +11,15 @@ import json
 import math
 import random
 import re
-import statistics
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import numpy as np
 
 from autoscale.profile.loaded import Times
+from autoscale.profile.marks import Mark, ProfileError, decoded
 from autoscale.profile.runs import Kind, Point, Run
 from autoscale.simulate.fleet import Requests
 
@@ -29,24 +29,6 @@ _IDLE_SECONDS = 2.0
 # Ids of plain tokens in any vocabulary, clear of the special ones at its ends.
 _IDS = range(300, 3500)
 _COUNTED = re.compile(rb'"completion_tokens": ?(\d+)')
-# Of each stream's tokens, the share that must fall into the time in which all streams decode.
-_TOGETHER = 0.25
-_STEADY = 0.5
-
-
-class Mark(NamedTuple):
-    """When a stream had how many tokens."""
-
-    at: float
-    tokens: int
-
-
-class ProfileError(Exception):
-    """The engine cannot be profiled; the message says why."""
-
-
-class ApartError(ProfileError):
-    """The streams of a run hardly overlapped."""
 
 
 class EngineClient:
@@ -153,27 +135,6 @@ class EngineClient:
                 return await answer.text()
         except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
             raise ProfileError(f"{self._url} does not answer: {str(error) or type(error).__name__}") from None
-
-
-def decoded(run: Run, streams: Sequence[Sequence[Mark]]) -> Point:
-    """Seconds per token, mean over the streams, while all decode. Raises `ApartError` where they hardly did."""
-    steady = _steady(streams)
-    begin, end = max(marks[0].at for marks in steady), min(marks[-1].at for marks in steady)
-    gaps, held = [], []
-    for marks in steady:
-        within = [mark for mark in marks if begin <= mark.at <= end]
-        tokens = within[-1].tokens - within[0].tokens if within else 0
-        if tokens < _TOGETHER * run.output_tokens or 2 * len(steady) < len(streams):
-            raise ApartError(f"{run.streams} streams did not decode together: does somebody else use the engine?")
-        gaps.append((within[-1].at - within[0].at) / tokens)
-        held.append(run.prompt_tokens + (within[-1].tokens + within[0].tokens) / 2)
-    return Point(run, statistics.fmean(gaps), run.streams * statistics.fmean(held))
-
-
-def _steady(streams: Sequence[Sequence[Mark]]) -> list[Sequence[Mark]]:
-    """All decode at one pace: a stream that is far shorter than the longest was held back and came in one burst."""
-    longest = max(marks[-1].at - marks[0].at for marks in streams)
-    return [marks for marks in streams if marks[-1].at - marks[0].at >= _STEADY * longest]
 
 
 def _of(run: Run) -> str:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from autoscale.engine_profile import EngineProfile
 from autoscale.profile import loaded
-from autoscale.profile.client import ApartError, EngineClient, ProfileError
+from autoscale.profile.client import EngineClient
 from autoscale.profile.fit import fitted
+from autoscale.profile.marks import ApartError, ProfileError
 from autoscale.profile.runs import Point, Run, planned
 from serving.metrics import VllmSeries
 
@@ -83,6 +84,11 @@ async def _under_load(
 
 def _profile(target: Target, points: Sequence[Point], sizes: Mapping[str, int], model: str) -> EngineProfile:
     costs = fitted(points, target.max_batched_tokens)
+    if not costs.base_seconds + min(costs.prefill_seconds, costs.sequence_seconds):
+        raise ProfileError(
+            "the times do not fit an engine: a step would take none. Somebody else used its machine meanwhile;"
+            " profile it when that is free"
+        )
     told = {"model": model, "hardware": target.hardware, "date": time.strftime("%Y-%m-%d")}
     return EngineProfile.model_validate(
         {

@@ -59,7 +59,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not installed("scale", "aiohttp", "numpy", "numba"):
         return 2
-    from autoscale.profile.client import ProfileError
+    from autoscale.profile.marks import ProfileError
     from autoscale.simulate.knee import MIX
 
     try:

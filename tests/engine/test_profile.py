@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from autoscale.profile.client import ProfileError
+from autoscale.profile.marks import ProfileError
 from autoscale.profile.run import Measured, Target, measure
 from autoscale.profile.runs import Kind, Run
 from tests.engine.cell_process import CellProcess

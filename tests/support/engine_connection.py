@@ -70,6 +70,9 @@ class EngineConnection(asyncio.Protocol):
         if self.engine.reset_on_accept > 0:
             self.engine.reset_on_accept -= 1
             self.reset()
+        if self.engine.is_dead:
+            # Accepted just before it died.
+            self.reset()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.engine.open.discard(self)

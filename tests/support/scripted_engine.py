@@ -30,6 +30,7 @@ class ScriptedEngine:
         self.healthy = True
         self.lists_models = True
         self.open: set[EngineConnection] = set()
+        self.is_dead = True
         self._server: asyncio.Server | None = None
         self._loop = _loop()
         self.reset()
@@ -68,6 +69,7 @@ class ScriptedEngine:
 
     def die(self) -> None:
         """`down`, from the engine's own loop."""
+        self.is_dead = True
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -109,6 +111,7 @@ class ScriptedEngine:
         return 404, vllm_wire.dump({"detail": "Not Found"})
 
     async def _listen(self) -> asyncio.Server:
+        self.is_dead = False
         return await self._loop.create_server(lambda: EngineConnection(self), "127.0.0.1", self.port, backlog=2048)
 
     async def _dies(self) -> None:
@@ -119,7 +122,7 @@ class ScriptedEngine:
             connection.transport.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=5)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
 
 
 _lock = threading.Lock()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autoscale.profile.client import ApartError, EngineClient, Mark, ProfileError, decoded
+from autoscale.profile.client import EngineClient
+from autoscale.profile.marks import ApartError, Mark, ProfileError, decoded
 from autoscale.profile.runs import Kind, Run
 
 RUN = Run(Kind.DECODE, 2, 16, 64)
@@ -40,6 +41,12 @@ def test_a_stream_that_comes_in_one_burst_tells_nothing() -> None:
 def test_streams_that_hardly_overlap_are_refused() -> None:
     with pytest.raises(ApartError, match="2 streams did not decode together"):
         decoded(RUN, [stream(0.0, 0.01), stream(0.6, 0.01)])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_tokens_that_all_come_at_once_are_refused(count: int) -> None:
+    with pytest.raises(ApartError, match="came in bursts"):
+        decoded(RUN, [stream(1.0, 0.00002)] * count)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:30000", "", "http://"])
