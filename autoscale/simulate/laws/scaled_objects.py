@@ -23,7 +23,7 @@ UP_AT_ONCE = {
     ],
 }
 DOWN_SOON = {
-    "stabilizationWindowSeconds": 240,
+    "stabilizationWindowSeconds": 180,
     "selectPolicy": "Max",
     "policies": [{"type": "Percent", "value": 100, "periodSeconds": 60}],
 }
