@@ -60,10 +60,14 @@ def counted(pods: Pods) -> dict[Name, float]:
 
 
 class Prometheus:
-    """Owns the samples of one run. Times in seconds."""
+    """Owns the samples of one run, and what was worked out of them. Times in seconds.
 
-    def __init__(self, keep_seconds: float = 1800.0) -> None:
+    `past` is for who evaluates subqueries: by expression and moment. What was scraped until then does not change.
+    """
+
+    def __init__(self, keep_seconds: float = 7200.0) -> None:
         self._keep = keep_seconds
+        self.past: dict[object, dict[float, dict[Labels, float]]] = {}
         self._columns: dict[Name, int] = {}
         self._times = np.empty(_GROWTH)
         self._values = np.full((_GROWTH, 64), np.nan)

@@ -164,11 +164,21 @@ def _ranges(source: Prometheus, of: Over, at: float) -> dict[Labels, tuple[Float
         if not isinstance(of.of, Selector):
             raise QueryError("a range of an expression needs a step")
         return {labels: source.within(column, at - of.seconds, at) for labels, column in source.named(of.of)}
-    first = math.floor((at - of.seconds) / of.step_seconds) + 1
     found: dict[Labels, list[tuple[float, float]]] = {}
-    for step in range(first, math.floor(at / of.step_seconds) + 1):
-        moment = step * of.step_seconds
-        for labels, value in _vector(source, of.of, moment).items():
+    for moment, series in _moments(source, of, of.step_seconds, at).items():
+        for labels, value in series.items():
             found.setdefault(labels, []).append((moment, value))
     pairs = {labels: np.array(points).T for labels, points in found.items()}
     return {labels: (pair[0], pair[1]) for labels, pair in pairs.items()}
+
+
+def _moments(source: Prometheus, of: Over, step_seconds: float, at: float) -> dict[float, Vector]:
+    """A subquery's steps in (at - range, at], each evaluated once in a run."""
+    before = source.past.get(of, {})
+    first, last = math.floor((at - of.seconds) / step_seconds) + 1, math.floor(at / step_seconds)
+    found: dict[float, Vector] = {}
+    for moment in (step * step_seconds for step in range(first, last + 1)):
+        known = before.get(moment)
+        found[moment] = _vector(source, of.of, moment) if known is None else known
+    source.past[of] = found
+    return found

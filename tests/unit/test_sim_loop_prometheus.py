@@ -38,9 +38,9 @@ def world() -> list[dict[Name, float]]:
             Sample(
                 at=at * STEP_SECONDS, offered_prefill_tokens=prefill[at], offered_decode_tokens=prefill[at] / 5,
                 queued_prefill_tokens=float(at * 17 % 400), queued_decode_tokens=float(at * 7 % 90), waiting=at % 9,
-                oldest_wait_seconds=0.1, arrived=at, rejected=0, slo_good=at, slo_total=at, ttft_counts=ttft[at],
-                tpot_over=0, prefilled_tokens=0, generated_tokens=0, running=at % 30, engine_waiting=at % 4,
-                kv_usage=0.2 + at / 1000, ready=0 if at in GONE else 3,
+                oldest_wait_seconds=0.1, arrived=at, rejected=0, slo_good=at - at % 40 // 4, slo_total=at,
+                ttft_counts=ttft[at], tpot_over=0, prefilled_tokens=0, generated_tokens=0, running=at % 30,
+                engine_waiting=at % 4, kv_usage=0.2 + at / 1000, ready=0 if at in GONE else 3,
             ),
             "chat",
         )
@@ -118,6 +118,16 @@ QUERIES = [SIGNALS.query(name, "front", {"model": "chat"}) for name in SIGNALS.s
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_has_the_value_that_prometheus_gives_it(query: str, at: int) -> None:
     assert simulated(query, at) == pytest.approx(asked()[query, at], rel=1e-9, nan_ok=True)
+
+
+def test_a_subquery_that_is_asked_while_samples_come_is_worth_what_it_is_worth_afterwards() -> None:
+    query = SIGNALS.query("overrated", "front", {"model": "chat"})
+    prometheus, asked_for = Prometheus(), {}
+    for place, series in enumerate(world()):
+        prometheus.scrape(place * STEP_SECONDS, series)
+        asked_for[place * STEP_SECONDS] = instant(prometheus, query, place * STEP_SECONDS)
+    assert asked_for == {at: simulated(query, at) for at in asked_for}
+    assert len({value for found in asked_for.values() for value in found}) > 1
 
 
 def test_engines_that_are_gone_leave_no_gauge_behind() -> None:
