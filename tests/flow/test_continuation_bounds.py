@@ -84,6 +84,24 @@ def test_a_stream_waits_with_heartbeats_for_its_only_engine(world: MakeWorld, pa
     assert only.front.log_of(answer.headers["x-request-id"])["held_seconds"] >= 0.2
 
 
+def test_a_stream_whose_engine_is_away_waits_for_a_sign_of_it_and_goes_on_at_the_first(world: MakeWorld) -> None:
+    only, body, listed = one(world), asked(CHAT, **USAGE), []
+    expected = undisturbed(only, body)
+    play(only, [replace(BREAKS, fault="kill")])
+    with only.wire() as wire:
+        wire.send(only.request(CHAT, body))
+        eventually(lambda: not only.engine.is_up, what="the engine's death")
+        time.sleep(3.5)
+        only.engine.polls.clear()
+        only.engine.decide = lambda _: listed.append(len(only.engine.polls))
+        only.engine.up()
+        answer = wire.answer()
+    answer.body = b"".join(answer.events)
+    assert_one_stream(answer, expected, "")
+    assert only.front.log_of(answer.headers["x-request-id"])["attempts"] <= 9
+    assert listed[0] <= 3
+
+
 def test_a_stream_goes_on_at_its_only_engine_where_that_is_still_there(world: MakeWorld) -> None:
     only, body = one(world), asked(CHAT, **USAGE)
     expected = undisturbed(only, body)

@@ -210,6 +210,18 @@ def test_an_engine_that_dies_with_its_requests_costs_none_of_them(deserted: Worl
     assert [wire.answer().status for wire in wires] == [200] * 40
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_engine_that_is_away_is_not_asked_on_and_on(deserted: World, stream: bool) -> None:
+    with deserted.wire() as wire:
+        wire.send(deserted.chat(stream=stream))
+        until_waiting(deserted, 1)
+        time.sleep(3)
+        deserted.engine.up()
+        answer = wire.answer()
+    assert answer.status == 200
+    assert deserted.front.log_of(answer.headers["x-request-id"])["attempts"] <= 9
+
+
 def test_what_kills_two_engines_is_answered(deserted: World) -> None:
     deserted.engine.up()
     deserted.engine.script = Script(head_delay=0.1, fault="kill", at=BEFORE_HEAD)

@@ -75,12 +75,54 @@ class Waiting:
         return self.gone[before:]
 
 
-def test_without_an_engine_the_first_alone_tries_at_each_tick() -> None:
+def ticks_until(waiting: Waiting, end: float, reason: RequestError, period: float = 0.25) -> list[float]:
+    """When the first in line was let out by a tick; it comes back at once with this reason."""
+    tried = []
+    while waiting.now < end:
+        waiting.now += period
+        for number in waiting.tick():
+            assert number == 0
+            tried.append(waiting.now)
+            waiting.back(number, reason)
+    return tried
+
+
+def test_without_an_engine_the_first_alone_tries_ever_more_rarely() -> None:
     waiting = Waiting(3)
-    for _ in range(3):
-        assert waiting.tick() == [0]
-        waiting.back(0, ABSENT)
+    assert ticks_until(waiting, 32, ABSENT) == [0.25, 1.25, 3.25, 7.25, 15.25, 23.25, 31.25]
     assert waiting.look(0) == []
+
+
+def test_ticks_do_not_go_on_and_on_to_an_engine_that_takes_nothing_though_it_is_said_to_be_there() -> None:
+    waiting = Waiting(3)
+    waiting.engines = 1
+    assert ticks_until(waiting, 10, ABSENT) == [0.25, 1.25, 3.25, 7.25]
+
+
+def test_an_engine_that_comes_is_not_kept_waiting_by_tries_that_were_in_vain() -> None:
+    waiting = Waiting(20)
+    ticks_until(waiting, 16, ABSENT)
+    assert waiting.look(1) == [0, 1, 2, 3]
+    assert len(waiting.tick()) == 2
+
+
+def test_an_engine_that_answered_and_went_is_missed_as_soon_as_any_other() -> None:
+    waiting = Waiting(3)
+    ticks_until(waiting, 16, ABSENT)
+    waiting.look(1)
+    waiting.begins(1)
+    for number in (0, 2):
+        waiting.back(number, ABSENT)
+    assert [at - 16 for at in ticks_until(waiting, 20, ABSENT)] == [0.25, 1.25, 3.25]
+
+
+def test_a_busy_engine_is_tried_at_each_tick() -> None:
+    waiting = Waiting(3)
+    ticks_until(waiting, 16, ABSENT)
+    waiting.look(1)
+    for number in range(3):
+        waiting.back(number, BUSY)
+    assert len(ticks_until(waiting, 18, BUSY)) == 8
 
 
 @pytest.mark.parametrize(("engines", "first"), [(1, 4), (2, 8)])
