@@ -1,7 +1,7 @@
 """One request in nine steps, in order. Read this first.
 
 1 auth      key → `Caller`                                    auth.py
-2 request   body → `GenerationRequest`                        wire.py, checks.py, fields.py
+2 request   body → `GenerationRequest`                        wire.py, fields.py, checks.py, content.py
 3 budget    `Caller`, estimate → `Reservation`                budget.py
 4 session   what is kept → `Kept`, with its history           state/session.py, state/kept.py
 5 cache     (answers given before: not here yet)

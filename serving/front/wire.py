@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from serving.errors import InvalidRequest
-from serving.front import checks, fields
+from serving.front import checks, content, fields
 from serving.front.dialect import Keeps, Route
 from serving.front.state import keep
 from serving.front.state.keep import Keep
@@ -48,7 +48,7 @@ def read(arrived: Arrived, limits: LimitSettings) -> GenerationRequest:
     route = arrived.route
     state = _check_fields(body, route, limits)
     model = checks.model(body)
-    checks.content(body, route.content, limits)
+    content.check(body, route.content, limits)
     stream = bool(body.get("stream")) and route.streams
     options = body.get("stream_options") or {}
     choices = body.get("n") or 1

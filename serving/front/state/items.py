@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from serving.errors import InvalidRequest
-from serving.front import checks
+from serving.front import content as content_checks
 from serving.front.dialect import Keeps
 from serving.front.ids import Mint
 from serving.front.state import item_checks, item_shapes
@@ -57,7 +57,7 @@ def new_items(raw: object, mint: Mint, limits: LimitSettings, param: str = "item
         message = f"`{param}` has {len(raw)} entries; at most {limits.messages} are accepted."
         raise InvalidRequest(message, param=param, code="invalid_value")
     contents = item_checks.checked(raw, param)
-    checks.media(contents, param, limits)
+    content_checks.media(contents, param, limits)
     return _minted(contents, mint)
 
 
