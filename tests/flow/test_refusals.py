@@ -109,6 +109,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "https image": ({"messages": image("https://example.com/x.png")}, "messages[0].content[0]"),
     "file image": ({"messages": image("file:///etc/passwd")}, "messages[0].content[0]"),
     "image in capitals": ({"messages": image("HTTPS://example.com/x.png")}, "messages[0].content[0]"),
+    "image that is no URL": ({"messages": image("http://[x")}, "messages[0].content[0]"),
     "image after a space": ({"messages": image(" https://example.com/x.png")}, "messages[0].content[0]"),
 }
 
