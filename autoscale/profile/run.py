@@ -57,14 +57,15 @@ async def measure(target: Target, say: Callable[[str], None], plan: Plan = plann
             points.append(point := await _best(engine, run, model))
             say(f"[{number}/{len(runs)}] {_named(run)}: {point.seconds * 1000:.1f} ms")
         sizes = {"kv_cache_tokens": blocks * block_tokens, "block_tokens": block_tokens, "max_model_len": max_model_len}
-        profile = await _under_load(engine, model, _profile(target, points, sizes, model), say)
+        profile = await under_load(engine, model, _profile(target, points, sizes, model), say)
         _check_alone(before, await engine.metrics(), engine.answered)
     return Measured(profile, points)
 
 
-async def _under_load(
+async def under_load(
     engine: EngineClient, model: str, profile: EngineProfile, say: Callable[[str], None]
 ) -> EngineProfile:
+    """With its costs as they are under load; as alone, and said why, where a load tells nothing."""
     say("[load] simulating what it carries: the first time compiles for half a minute")
     load = loaded.planned(profile, LOADED_SECONDS, seed=1)
     if load is None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from autoscale.engine_profile import ASSUMED_H100_8B, EngineProfile
 from autoscale.profile import loaded
+from autoscale.profile.client import EngineClient
+from autoscale.profile.run import under_load
 from autoscale.simulate.fleet import Requests
 from autoscale.simulate.kernel import Kernel
 from loadtest.slo import Slo
@@ -63,6 +67,18 @@ def test_a_factor_that_no_load_explains_is_none() -> None:
     seen = seen_of(slowed(7.0), load)
     assert stretched(load, seen).load_factor == pytest.approx(7.0, rel=0.05)
     assert loaded.stretched(ASSUMED_H100_8B, load, seen_of(slowed(9.0), load)) is None
+
+
+def test_a_profile_on_a_busy_machine_keeps_its_costs_as_alone_and_says_what_to_do() -> None:
+    class Disturbed(EngineClient):
+        async def load(self, requests: Requests, model: str) -> loaded.Times:
+            return seen_of(slowed(9.0), requests)
+
+    said: list[str] = []
+    found = asyncio.run(under_load(Disturbed("http://any", None, 1), "any", ASSUMED_H100_8B, said.append))
+    assert found == ASSUMED_H100_8B
+    assert "left out: steps took more than 8 times" in said[-1]
+    assert said[-1].endswith("Profile again when the machine is free")
 
 
 def test_what_the_factor_does_not_explain_is_a_residual() -> None:
