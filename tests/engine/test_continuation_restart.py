@@ -56,6 +56,7 @@ def test_a_stream_waits_for_its_killed_engine_and_goes_on(cell: CellProcess, fro
         list(going[1])
     assert told(going[0]) == whole
     assert len(going[0].comments) > 3
+    assert front.log_of(going[0].headers["x-request-id"])["attempts"] < 40
     eventually(lambda: "serves again after" in cell.output(), 2, "the line that tells it")
 
 
