@@ -31,7 +31,7 @@ def release(kube: Kube) -> Iterator[Release]:
 def settled(release: Release, kube: Kube, cells: int, **changes: object) -> None:
     """The release with these values, and so many cells ready, as they are without load."""
     release.upgrade(values(**changes))  # type: ignore[arg-type]
-    until(f"{cells} cells", lambda: kube.replicas(ENGINE) == (cells, cells))
+    until(f"{cells} cells", lambda: kube.replicas(ENGINE) == (cells, cells), 300)
 
 
 def test_from_zero_the_front_holds_every_request_until_a_cell_is_up(release: Release, kube: Kube) -> None:
