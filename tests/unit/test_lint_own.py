@@ -29,13 +29,13 @@ def rendered(source: str, least: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("source", "least"), [("front", 0), ("front", 1), ("engine", 1)])
 def test_the_linter_finds_nothing(source: str, least: int) -> None:
-    context = Context(exposition=EXPOSITION, ttft_slo_seconds=0.5, tpot_slo_seconds=0.05, start_seconds=240)
+    context = Context(exposition=EXPOSITION, ttft_slo_seconds=0.5, tpot_slo_seconds=0.05, start_seconds=180)
     assert lint([rendered(source, least)], context) == []
 
 
 def test_the_linter_finds_nothing_in_a_whole_release_the_fronts_own_scaling_included() -> None:
     release = render("charts/tidegate").objects
-    context = Context(exposition=EXPOSITION + FRONT, ttft_slo_seconds=0.5, tpot_slo_seconds=0.05, start_seconds=240)
+    context = Context(exposition=EXPOSITION + FRONT, ttft_slo_seconds=0.5, tpot_slo_seconds=0.05, start_seconds=180)
 
     assert {one["metadata"]["name"] for one in release if one["kind"] == "ScaledObject"} == {
         *("chat-front", "chat-engine-qwen3-8b")
@@ -56,9 +56,9 @@ def test_demand_wakes_grows_and_lets_go() -> None:
     busy = {**QUIET, "prefill": 3.4, "decode": 0.8, "asked": 40.0}
     assert controller.poll(5.0, busy, Workload(0, 0, 0)).replicas == 1
     assert controller.sync(15.0, busy, Workload(1, 1, 0)).replicas == 5
-    for second in range(30, 255, 15):
+    for second in range(30, 195, 15):
         assert controller.sync(float(second), QUIET, Workload(5, 5, 5)).replicas is None
-    assert controller.sync(255.0, QUIET, Workload(5, 5, 5)).replicas == 1
+    assert controller.sync(195.0, QUIET, Workload(5, 5, 5)).replicas == 1
 
 
 def test_an_outage_of_prometheus_changes_nothing() -> None:
