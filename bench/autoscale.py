@@ -13,7 +13,8 @@ from bench.report import Bar
 _METHOD = """\
 Assumed H100 profile, 8B model, chat SLO (500 ms, 50 ms), 5 replicas on average, 180 s median cold start.
 Score: share of the oracle's good requests x its GPU-hours over the law's, at most 1. Median [range] over the seeds.
-The seeds are not those that the law was tuned on (1 and 2). Shed: the front refuses what would wait 0.45 s or longer.
+The seeds are not those that the law was tuned on (1 and 2), but for the day of one rate, by whose seed the scale-down
+window was chosen. Shed: the front refuses what would wait 0.45 s or longer.
 """
 _LAWS = ("tidegate", "llm-d", "playbook-value", "playbook-default", "production-stack", "static-peak")
 _SEEDS = (11, 12, 13)

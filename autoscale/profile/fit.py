@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.profile.marks import ProfileError
 from autoscale.profile.runs import Kind, Point
 
 Floats = NDArray[np.float64]
@@ -32,7 +33,7 @@ class Fit(NamedTuple):
 
 
 def fitted(points: Sequence[Point], max_batched_tokens: int) -> Fit:
-    """Raises `ValueError` when there are fewer fitted points than costs."""
+    """Raises `ValueError` for fewer fitted points than costs, `ProfileError` when a step would take no time."""
     used = [point for point in points if not point.run.held_out]
     if len(used) < _COSTS:
         raise ValueError(f"{len(used)} measured points do not tell {_COSTS} costs apart")
@@ -40,6 +41,11 @@ def fitted(points: Sequence[Point], max_batched_tokens: int) -> Fit:
     seconds = np.array([point.seconds for point in used])
     costs = _non_negative(rows / seconds[:, None], np.ones(len(used)))
     base, prefill, attention, sequence, context, request = costs.tolist()
+    if base + min(prefill, sequence) <= 0:
+        raise ProfileError(
+            "the times do not fit an engine: a step would take none. Somebody else used its machine meanwhile;"
+            " profile it when that is free"
+        )
     residuals = _residuals(points, costs, max_batched_tokens)
     return Fit(base, prefill, attention, sequence, context, request, residuals)
 

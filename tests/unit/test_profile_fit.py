@@ -8,6 +8,7 @@ import random
 import pytest
 
 from autoscale.profile.fit import fitted
+from autoscale.profile.marks import ProfileError
 from autoscale.profile.runs import Kind, Point, Run, planned
 
 BASE, PREFILL, ATTENTION, SEQUENCE, CONTEXT, REQUEST = 6e-3, 30e-6, 2e-9, 20e-6, 40e-9, 4e-3
@@ -51,6 +52,18 @@ def test_a_cost_that_noise_pushes_below_zero_is_zero() -> None:
     shrunk = [point._replace(seconds=point.seconds - 1e-9 * point.context_tokens) for point in free_context]
 
     assert fitted(prompts + shrunk, BUDGET).context_seconds == 0.0
+
+
+def test_times_by_which_a_step_takes_none_are_refused() -> None:
+    runs = planned(4096, 32, BUDGET)
+    by_context = [
+        point._replace(seconds=CONTEXT * point.context_tokens)
+        for point in (seen(run) for run in runs if run.kind is Kind.DECODE)
+    ]
+    by_tokens = [Point(run, PREFILL * run.prompt_tokens, 0.0) for run in runs if run.kind is Kind.PREFILL]
+
+    with pytest.raises(ProfileError, match=r"a step would take none.* profile it when that is free"):
+        fitted(by_tokens + by_context, BUDGET)
 
 
 def test_held_out_runs_are_not_fitted() -> None:
